@@ -1,0 +1,1 @@
+"""Torch only here: collect, dataset, model, losses, train, evaluate, export."""

@@ -1,0 +1,1 @@
+"""MCAP logs: writing, reading, recovery, export."""

@@ -1,0 +1,1 @@
+"""A simulated robot: MuJoCo body and arena, the firmware itself as its brain."""

@@ -1,0 +1,1 @@
+"""A model bundle: encoder, predictor, readout and card."""
