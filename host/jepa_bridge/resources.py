@@ -1,4 +1,4 @@
-"""Where the firmware and the shipped model bundles lie, installed or in a checkout."""
+"""Where the firmware, the model bundles and the wire specification lie, installed or in a checkout."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(name: str) -> Path:
-    """The folder `firmware` or `models`: inside an installed wheel, or at the top of the checkout."""
+    """The folder `firmware`, `models` or `protocol`: inside an installed wheel, or at the top of the checkout."""
     installed = _PACKAGE / "_shipped" / name
     return installed if installed.is_dir() else _PACKAGE.parent.parent / name

@@ -1,0 +1,116 @@
+"""The command line: `jepa-bridge [--port PORT ...]` drives, everything else is a verb with a file of its own.
+
+Verbs are imported when they are called, and import what they need when they run, so that `--help` and a missing port
+answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+
+import click
+
+from jepa_bridge import __version__
+from jepa_bridge.cli.drive_options import drive_options
+from jepa_bridge.errors import BridgeError, Exit
+
+VERBS = {
+    "replay": "Feed a recording through the same code, offline.",
+    "log": "Look into, repair and export recordings.",
+    "twin": "Run the simulated robot as a device for other programs.",
+    "collect": "Let the twin explore and store what it lives through.",
+    "train": "Train a world model from collected data and recordings.",
+    "export": "Turn a training run into a model bundle.",
+    "evaluate": "Measure how well a model reaches goals.",
+    "bench": "Measure link, firmware and planner on this machine.",
+}
+
+
+class VerbGroup(click.Group):
+    """A group that imports a verb's module only when that verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """All verbs, in the order of use."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The verb's command, from its module's `command`."""
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"jepa_bridge.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    "jepa-bridge",
+    cls=VerbGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "JEPA_BRIDGE"},
+)
+@click.version_option(__version__, prog_name="jepa-bridge")
+@drive_options
+@click.pass_context
+def cli(ctx: click.Context, **options: object) -> int:
+    """Drive a robot with a small world model.
+
+    \b
+    jepa-bridge --port sim://open --goal 4,4 --once    the twin, to one goal
+    jepa-bridge --port /dev/ttyUSB0 --goal 4,4         the robot on that port
+    jepa-bridge --port /dev/ttyUSB0                    look only: status and log, wheels off
+    """
+    if ctx.invoked_subcommand is not None:
+        return Exit.OK
+    if options["port"] is None:
+        click.echo(ctx.get_help())
+        raise BridgeError(
+            "port-not-given",
+            "no port was given",
+            "drive the twin with: jepa-bridge --port sim://open --goal 4,4",
+            status=Exit.USAGE,
+        )
+    from jepa_bridge.cli.drive import drive
+
+    return drive(**options)
+
+
+def tell(error: BridgeError, *, as_json: bool) -> None:
+    """One error for a person on stderr, or for a program on stdout."""
+    if as_json:
+        told = {"code": error.code, "message": error.message, "hint": error.hint, "status": int(error.status)}
+        click.echo(json.dumps({"error": told}))
+        return
+    click.echo(f"{click.style('error', fg='red', bold=True)} [{error.code}] {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  next: {error.hint}", err=True)
+
+
+def main() -> None:
+    """Entry point of the console script: runs a verb and exits with its status, without a traceback for people."""
+    as_json = "--json" in sys.argv
+    try:
+        status = cli.main(standalone_mode=False)
+    except BridgeError as error:
+        tell(error, as_json=as_json)
+        status = error.status
+    except click.exceptions.Exit as leaving:
+        status = leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has gone; without this Python complains while it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = Exit.OK
+    sys.exit(int(status or 0))
