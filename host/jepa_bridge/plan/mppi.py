@@ -1,0 +1,160 @@
+"""Model-predictive path integral control: sample action sequences, imagine them, average the good ones.
+
+    plan = Planner(world, MppiConfig(), seed=0).plan(observation, goal, index=0, warm_start=None)
+
+After Williams et al., "Information Theoretic MPC for Model-Based Reinforcement Learning" (ICRA 2017): the nominal
+sequence moves to the mean of the samples, each weighted by exp(-cost / temperature). Iterated with shrinking noise as
+in the cross-entropy method (TD-MPC, Hansen et al. 2022). Noise is correlated in time, because noise that is drawn anew
+each step cancels itself out over a horizon and explores little but the place where the robot stands (iCEM,
+Pinneri et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.plan.costs import COSTS, Rollout, make_cost
+from jepa_bridge.types import Goal, Observation, Plan
+from jepa_bridge.world.vector import FloatArray, observation_vector
+
+if TYPE_CHECKING:
+    from jepa_bridge.world.bundle import WorldModel
+
+# Tried once a plan beside the noise: each holds one action for the whole horizon. A robot at rest before a wall finds
+# "back" or "turn" at once instead of by luck.
+PROPOSALS = np.array(
+    ((0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1), (0.5, 0.5), (1, 0.4), (0.4, 1), (-1, -0.4), (-0.4, -1)), np.float32
+)  # [P, 2]
+
+
+@dataclass(frozen=True, slots=True)
+class MppiConfig:
+    """The contract's defaults; `cost` is a name from plan/costs.py."""
+
+    horizon: int = 10  # steps
+    step_s: float = 0.2
+    samples: int = 64
+    iterations: int = 5
+    temperature: float = 0.1
+    std: float = 0.5  # of the noise in the first iteration, in wheel commands
+    std_decay: float = 0.8  # each further iteration
+    correlation: float = 0.8  # of the noise from one step to the next
+    cost: str = "clearance"
+
+    def __post_init__(self) -> None:
+        wrong = [
+            text
+            for text, fine in (
+                ("horizon >= 1", self.horizon >= 1),
+                ("samples >= 2", self.samples >= 2),
+                ("iterations >= 1", self.iterations >= 1),
+                ("temperature > 0", self.temperature > 0),
+                ("step_s > 0", self.step_s > 0),
+                ("std >= 0", self.std >= 0),
+                ("0 <= correlation < 1", 0 <= self.correlation < 1),
+                (f"cost one of {', '.join(sorted(COSTS))}", self.cost in COSTS),
+            )
+            if not fine
+        ]
+        if wrong:
+            raise BridgeError(
+                "planner-config", f"expected {'; '.join(wrong)}, got {self}", "correct it", status=Exit.USAGE
+            )
+
+
+class Planner:
+    """MPPI through a world model. Not for use by two threads at once: the rollout's buffers are its own."""
+
+    def __init__(self, world: WorldModel, config: MppiConfig | None = None, seed: int = 0) -> None:
+        self.world = world
+        self.config = config or MppiConfig()
+        self.seed = seed
+        horizon, samples = self.config.horizon, self.config.samples
+        self._embeddings = np.empty((horizon, samples, world.embedding_dim), np.float32)
+        self._confidence = np.empty((horizon, samples), np.float32)
+
+    def plan(self, observation: Observation, goal: Goal, index: int, warm_start: FloatArray | None) -> Plan:
+        """A pure function of its arguments, the seed, the config and the model: same inputs, same bits.
+
+        `warm_start` [H, 2] is the sequence to start from, already shifted to begin at this observation (see `shift`).
+        """
+        config = self.config
+        start = self.world.encode(observation_vector(observation)[None])  # [1, D]
+        cost = make_cost(config.cost, self.world, goal)
+        nominal = self._nominal(warm_start)  # [H, 2]
+        noise = self._noise(index)  # [I, S, H, 2]
+        for iteration in range(config.iterations):
+            actions = nominal + np.float32(config.std * config.std_decay**iteration) * noise[iteration]  # [S, H, 2]
+            actions[0] = nominal  # what it already has competes too
+            if iteration == 0:
+                count = min(len(PROPOSALS), config.samples - 1)
+                actions[1 : 1 + count] = PROPOSALS[:count, None]
+            np.clip(actions, -1.0, 1.0, out=actions)
+            costs = cost(self.rollout(start, actions))  # [S]
+            nominal = np.einsum("s,sha->ha", weigh(costs, config.temperature), actions)
+        final = self.rollout(start, nominal[None])
+        return Plan(
+            index=index,
+            observation_seq=observation.seq,
+            observation_t_us=observation.t_us,
+            actions=tuple((float(left), float(right)) for left, right in nominal),
+            cost=float(cost(final)[0]),
+            confidence=float(final.confidence.min()),
+            step_s=config.step_s,
+        )
+
+    def rollout(self, start: FloatArray, actions: FloatArray) -> Rollout:
+        """Imagine `actions` [S, H, 2] from `start` [1, D]. The result lies in the planner's buffers: use it at once."""
+        samples, horizon = actions.shape[:2]
+        embeddings, confidence = self._embeddings[:, :samples], self._confidence[:, :samples]
+        current = np.repeat(start, samples, axis=0)  # [S, D]
+        for step in range(horizon):
+            current, sure = self.world.predict(current, actions[:, step])
+            embeddings[step], confidence[step] = current, sure[:, 0]
+        return Rollout(embeddings, confidence, actions)
+
+    def _nominal(self, warm_start: FloatArray | None) -> FloatArray:
+        shape = (self.config.horizon, 2)
+        if warm_start is None:
+            return np.zeros(shape, np.float32)
+        if warm_start.shape != shape:
+            raise ValueError(f"expected a warm start of shape {shape}, got {warm_start.shape}")
+        return np.clip(warm_start, -1.0, 1.0).astype(np.float32)
+
+    def _noise(self, index: int) -> FloatArray:
+        """[I, S, H, 2]: unit variance at every step, correlated from step to step (a first-order autoregression)."""
+        config = self.config
+        rng = np.random.default_rng([self.seed, index])
+        noise = rng.standard_normal((config.iterations, config.samples, config.horizon, 2), np.float32)
+        keep = np.float32(config.correlation)
+        fresh = np.float32(math.sqrt(1.0 - config.correlation**2))
+        for step in range(1, config.horizon):
+            noise[:, :, step] = keep * noise[:, :, step - 1] + fresh * noise[:, :, step]
+        return noise
+
+
+def weigh(costs: FloatArray, temperature: float) -> FloatArray:
+    """[S] costs -> [S] weights that sum to one.
+
+    Costs come in any unit, so they are measured from the best sample in units of the distance from best to median:
+    the median sample weighs exp(-1 / temperature). The median, because a few samples that crash must not set the unit.
+    """
+    above = costs.astype(np.float64) - costs.min()
+    unit = float(np.median(above))
+    if unit <= 0.0:  # half of the samples share the best cost
+        unit = float(above.max()) or 1.0
+    weights = np.exp(-above / (temperature * unit))
+    return (weights / weights.sum()).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def shift(actions: FloatArray, steps: int) -> FloatArray:
+    """[H, 2] as seen `steps` steps later: what was driven falls off, the last action is held at the end."""
+    if steps <= 0:
+        return actions.copy()
+    kept = actions[min(steps, len(actions) - 1) :]
+    return np.concatenate((kept, np.repeat(kept[-1:], len(actions) - len(kept), axis=0)))

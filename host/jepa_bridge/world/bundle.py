@@ -1,0 +1,186 @@
+"""A model bundle: encoder, predictor and readout under the contract's names, verified before anything is run.
+
+world = load_named("small")
+embedding = world.encode(observation_vector(observation)[None])        # [1, D]
+embedding, confidence = world.predict(embedding, [[0.5, 0.5]])         # 0.2 s later; again and again: a rollout
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.resources import shipped
+from jepa_bridge.world.card import CARD, MODEL_FILES, Card
+from jepa_bridge.world.vector import READOUT_SIZE, VECTOR_SIZE, FloatArray
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class WorldModel(Protocol):
+    """What a planner needs of a world model; all arrays float32, B free."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """D."""
+
+    def encode(self, vectors: FloatArray) -> FloatArray:
+        """[B, 11] -> [B, D]."""
+
+    def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """[B, D], [B, 2] -> the embeddings one step later [B, D], confidence [B, 1] in 0..1."""
+
+    def readout(self, embeddings: FloatArray) -> FloatArray:
+        """[B, D] -> [B, 12]: 8 ranges / 2 m, x / 5 m, y / 5 m, cosine and sine of the heading."""
+
+
+class World:
+    """A loaded bundle: onnxruntime on one CPU thread, so that the same inputs give the same bits."""
+
+    def __init__(self, path: Path, card: Card, sessions: dict[str, onnxruntime.InferenceSession]) -> None:
+        self.path = path
+        self.card = card
+        self.hash = card.hash
+        self._encoder = sessions["encoder.onnx"]
+        self._predictor = sessions["predictor.onnx"]
+        self._readout = sessions["readout.onnx"]
+
+    @property
+    def embedding_dim(self) -> int:
+        """D, 64 to 256 by tier."""
+        return self.card.embedding_dim
+
+    @classmethod
+    def load(cls, path: Path) -> World:
+        """Verify the folder's format version, hashes and shapes, then load it."""
+        card = read_card(path)
+        contents = {name: _verified(path / name, card.files[name]) for name in MODEL_FILES}
+        sessions = {name: _session(path / name, content) for name, content in contents.items()}
+        dim = card.embedding_dim
+        _check_shapes(sessions["encoder.onnx"], "encoder.onnx", {"input": VECTOR_SIZE}, {"embedding": dim})
+        _check_shapes(
+            sessions["predictor.onnx"], "predictor.onnx", {"input": dim + 2}, {"embedding": dim, "confidence": 1}
+        )
+        _check_shapes(sessions["readout.onnx"], "readout.onnx", {"embedding": dim}, {"observation": READOUT_SIZE})
+        return cls(path, card, sessions)
+
+    def encode(self, vectors: FloatArray) -> FloatArray:
+        """[B, 11] -> [B, D]."""
+        (embedding,) = self._encoder.run(("embedding",), {"input": vectors})
+        return embedding  # type: ignore[no-any-return]
+
+    def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """[B, D], [B, 2] -> [B, D], confidence [B, 1]; stateless, so repeating it is the rollout."""
+        joined = np.concatenate((embeddings, actions), axis=1)
+        embedding, confidence = self._predictor.run(("embedding", "confidence"), {"input": joined})
+        return embedding, confidence
+
+    def readout(self, embeddings: FloatArray) -> FloatArray:
+        """[B, D] -> [B, 12]."""
+        (observation,) = self._readout.run(("observation",), {"embedding": embeddings})
+        return observation  # type: ignore[no-any-return]
+
+
+def load_named(name_or_path: str | Path) -> World:
+    """A shipped bundle by its name (`small`), or any bundle by its folder."""
+    return World.load(resolve(name_or_path))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The bundle's folder. A bare name means a shipped bundle unless only a folder of that name exists."""
+    path = Path(name_or_path)
+    if len(path.parts) == 1 and not path.is_absolute():
+        named = shipped("models") / path
+        if named.is_dir() or not path.is_dir():
+            return named
+    return path
+
+
+def read_card(path: Path) -> Card:
+    """The card of a bundle, without loading its graphs."""
+    try:
+        return Card.from_json((path / CARD).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _missing(path, CARD) from error
+    except UnicodeDecodeError as error:
+        raise _corrupt(f"{path / CARD} is not text: {error}") from error
+
+
+def _verified(path: Path, expected: str) -> bytes:
+    """The file's bytes, hashed and used in one read: nothing can slip in between."""
+    import hashlib  # noqa: PLC0415  # only when a model is loaded
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _missing(path.parent, path.name) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise _corrupt(f"{path}: expected SHA-256 {expected[:16]}…, got {found[:16]}…")
+    return content
+
+
+def _session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
+    import onnxruntime  # noqa: PLC0415  # 0.2 s that `jepa-bridge --help` need not pay
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # sums in one order: deterministic; and the graphs are too small to share
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base of their own
+        raise BridgeError(
+            "model-incompatible",
+            f"onnxruntime {onnxruntime.__version__} cannot run {path}: {error}",
+            "update onnxruntime, or export the bundle again",
+            status=Exit.MODEL,
+        ) from error
+
+
+def _check_shapes(
+    session: onnxruntime.InferenceSession, name: str, inputs: dict[str, int], outputs: dict[str, int]
+) -> None:
+    """Names and widths must be the contract's, the batch must be free: a fixed one would break the planner's batch."""
+    for kind, expected, nodes in (
+        ("input", inputs, session.get_inputs()),
+        ("output", outputs, session.get_outputs()),
+    ):
+        found: dict[str, list[Any]] = {node.name: list(node.shape) for node in nodes}
+        fits = set(found) == set(expected) and all(
+            len(shape) == 2 and not isinstance(shape[0], int) and shape[1] == expected[key]
+            for key, shape in found.items()
+        )
+        if not fits:
+            wanted = ", ".join(f"{key} [B, {width}]" for key, width in expected.items())
+            got = ", ".join(f"{key} {shape}" for key, shape in found.items())
+            raise BridgeError(
+                "model-incompatible",
+                f"{name}: expected {kind} {wanted}, got {got}",
+                "export the bundle again with this version of jepa-bridge",
+                status=Exit.MODEL,
+            )
+
+
+def _missing(folder: Path, name: str) -> BridgeError:
+    return BridgeError(
+        "model-missing",
+        f"there is no model bundle in {folder}: {name} cannot be read",
+        "name a shipped bundle (small) or the folder that `jepa-bridge export` wrote",
+        status=Exit.MODEL,
+    )
+
+
+def _corrupt(message: str) -> BridgeError:
+    return BridgeError(
+        "model-corrupt",
+        message,
+        "the file was changed or cut short after the card was written; fetch or export the bundle again",
+        status=Exit.MODEL,
+    )
