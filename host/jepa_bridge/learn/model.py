@@ -1,0 +1,218 @@
+"""The JEPA as torch modules; reads top to bottom. The graphs that are exported are these: trained, planned, served.
+
+An embedding is the robot's whole state, so the predictor is stateless and calling it step after step is the rollout:
+
+    | position 2 | heading 2 | memory 8 | local code D - 12 |
+      x, y in m    cos, sin    0 from     what the ranges say: a point on a sphere
+                   x 0.1       encoder    of radius 0.2
+
+* Scale is meaning. Distance in the embedding is metres to go; turning round counts 0.2 m, wholly different
+  surroundings 0.4 m at most. A goal without heading or ranges has zeros there: every heading and every place is then
+  equally far from it, and only the way to go decides.
+* The predictor never sees position or heading. It predicts a twist in the robot's own frame, which moves the pose by
+  plain geometry: what it learned in one corner holds in every corner and in rooms it never saw.
+* Memory is what a rollout knows beyond one observation: how fast the wheels turn by now, how far ahead it is guessing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jepa_bridge.world.vector import POSITION_SCALE_M, RANGES, READOUT_SIZE, VECTOR_SIZE
+
+HEADING_SCALE_M = 0.1
+LOCAL_SCALE_M = 0.2
+MEMORY_SCALE_M = 0.02  # memory must not be mistaken for way to go
+MEMORY = 8
+POSE = 4
+LOCAL = POSE + MEMORY  # where the local code begins
+NEAR = 16.0  # 1 / (12 cm as a fraction of 2 m): the second look at a range, sharp where collisions happen
+STEP_M = 0.1  # full speed (0.5 m/s) for one step
+TURN_RAD = 1.25  # opposite wheels at full speed for one step: 2 * 0.1 m / 0.16 m
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Widths of one size. Encoder and predictor together hold about 50K, 200K, 800K parameters."""
+
+    embedding_dim: int
+    encoder_hidden: int
+    predictor_hidden: int
+    readout_hidden: int
+
+
+# the encoder runs once a plan, the predictor 3,200 times: it gets the smaller half
+TIERS = {
+    "tiny": Tier(64, 128, 96, 64),
+    "small": Tier(128, 256, 192, 96),
+    "medium": Tier(256, 512, 384, 128),
+}
+
+
+class Encoder(nn.Module):
+    """Contract vector [B, 11] -> embedding [B, D]; UNKNOWN (-1) ranges are replaced by learned values."""
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        hidden = tier.encoder_hidden
+        self.unknown_range = nn.Parameter(torch.full((RANGES,), 0.5))
+        self.mlp = nn.Sequential(
+            nn.Linear(3 * RANGES, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, tier.embedding_dim - LOCAL),
+        )
+
+    def local(self, ranges: Tensor) -> Tensor:
+        """Contract ranges [..., 8] -> local code [..., L] with unit variance across L; zero if nothing is known."""
+        known = (ranges >= 0.0).to(ranges.dtype)
+        filled = known * ranges + (1.0 - known) * self.unknown_range
+        code = self.mlp(torch.cat((filled, torch.exp(-NEAR * filled), known), dim=-1))
+        any_known = known.amax(dim=-1, keepdim=True)
+        return any_known * on_sphere(code)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """[B, 11] -> [B, D]."""
+        code = self.local(vector[:, :RANGES])
+        position = vector[:, RANGES : RANGES + 2] * POSITION_SCALE_M
+        turn = vector[:, RANGES + 2 : VECTOR_SIZE]  # [B, 1] in [0, 1) or UNKNOWN
+        known = (turn >= 0.0).to(turn.dtype)
+        angle = turn * (2.0 * torch.pi)
+        heading = known * torch.cat((torch.cos(angle), torch.sin(angle)), dim=1)
+        memory = torch.zeros_like(vector[:, :MEMORY])
+        return join(position, heading, memory, code)
+
+
+class Predictor(nn.Module):
+    """Embedding and action [B, D + 2] -> embedding [B, D] one step later, and the confidence in it [B, 1]."""
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        dim, hidden = tier.embedding_dim, tier.predictor_hidden
+        code = dim - LOCAL
+        self.dim = dim
+        self.enter = nn.Linear(MEMORY + code + 2, hidden)
+        self.deepen = nn.Linear(hidden, hidden)
+        self.twist = nn.Linear(hidden + MEMORY + 2, 3)  # sees action and memory directly: motion is nearly linear
+        self.memory = nn.Linear(hidden + MEMORY + 2, MEMORY)
+        self.code = nn.Linear(hidden, code)
+        self.sure = nn.Linear(hidden + MEMORY, 1)
+        nn.init.zeros_(self.code.bias)
+
+    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, D + 2] -> [B, D], [B, 1]."""
+        embedding, action = joined[:, : self.dim], joined[:, self.dim :]
+        position, heading, memory, code = split(embedding)
+        hidden = functional.silu(self.enter(torch.cat((memory, code, action), dim=1)))  # [B, hidden]
+        hidden = hidden + functional.silu(self.deepen(hidden))
+        drive = torch.cat((hidden, memory, action), dim=1)
+
+        twist = self.twist(drive)  # [B, 3] forward, left, turn, in steps at full speed
+        forward, left, turn = STEP_M * twist[:, 0:1], STEP_M * twist[:, 1:2], TURN_RAD * twist[:, 2:3]
+        cosine, sine = heading[:, 0:1], heading[:, 1:2]
+        position = position + torch.cat((cosine * forward - sine * left, sine * forward + cosine * left), dim=1)
+        cos_turn, sin_turn = torch.cos(turn), torch.sin(turn)
+        heading = torch.cat((cosine * cos_turn - sine * sin_turn, sine * cos_turn + cosine * sin_turn), dim=1)
+
+        memory = torch.tanh(self.memory(drive))
+        code = on_sphere(code + self.code(hidden))
+        confidence = torch.sigmoid(self.sure(torch.cat((hidden, memory), dim=1)))
+        return join(position, heading, memory, code), confidence
+
+
+class Readout(nn.Module):
+    """Embedding [B, D] -> observation [B, 12]: 8 ranges / 2 m, x / 5 m, y / 5 m, cosine and sine of the heading.
+
+    The pose is read off exactly; only the ranges are learned. They may leave 0..1 a little: callers clip.
+    """
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        self.ranges = nn.Sequential(
+            nn.Linear(tier.embedding_dim - LOCAL, tier.readout_hidden),
+            nn.SiLU(),
+            nn.Linear(tier.readout_hidden, RANGES),
+        )
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """[B, D] -> [B, 12]."""
+        position, heading, _, code = split(embedding)
+        observation = torch.cat((self.ranges(code), position / POSITION_SCALE_M, heading), dim=1)
+        assert observation.shape[1] == READOUT_SIZE
+        return observation
+
+
+class InverseDynamics(nn.Module):
+    """Local codes before and after [B, 2L] -> the action between [B, 2]. Only training uses it.
+
+    It keeps in the code what actions change; without it a code may settle on what is easy to predict (EB-JEPA).
+    """
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        code = tier.embedding_dim - LOCAL
+        self.mlp = nn.Sequential(nn.Linear(2 * code, 64), nn.SiLU(), nn.Linear(64, 2))
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """[B, L], [B, L] -> [B, 2]."""
+        return self.mlp(torch.cat((before, after), dim=1))  # type: ignore[no-any-return]
+
+
+class WorldModule(nn.Module):
+    """Everything that is trained together. encoder, predictor and readout are the bundle's three graphs."""
+
+    def __init__(self, tier: str) -> None:
+        super().__init__()
+        sizes = TIERS[tier]
+        self.tier = tier
+        self.embedding_dim = sizes.embedding_dim
+        self.encoder = Encoder(sizes)
+        self.predictor = Predictor(sizes)
+        self.readout = Readout(sizes)
+        self.inverse = InverseDynamics(sizes)
+
+    def rollout(self, start: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Start [B, D], actions [B, H, 2] -> embeddings [H, B, D], confidence [H, B]."""
+        embeddings, confidences = [], []
+        current = start
+        for step in range(actions.shape[1]):
+            current, confidence = self.predictor(torch.cat((current, actions[:, step]), dim=1))
+            embeddings.append(current)
+            confidences.append(confidence[:, 0])
+        return torch.stack(embeddings), torch.stack(confidences)
+
+
+def on_sphere(code: Tensor) -> Tensor:
+    """[..., L] -> zero mean and unit variance across L, so that a distance between codes has a fixed scale."""
+    return functional.layer_norm(code, code.shape[-1:])
+
+
+def join(position: Tensor, heading: Tensor, memory: Tensor, code: Tensor) -> Tensor:
+    """Parts in their own units -> embedding [..., D] in metres; see the module's docstring for the scales."""
+    spread = LOCAL_SCALE_M / float(code.shape[-1]) ** 0.5
+    return torch.cat((position, heading * HEADING_SCALE_M, memory * MEMORY_SCALE_M, code * spread), dim=-1)
+
+
+def split(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The inverse of `join`: position [..., 2] m, (cos, sin) [..., 2], memory [..., 8], local code [..., L]."""
+    code = embedding[..., LOCAL:]
+    spread = LOCAL_SCALE_M / float(code.shape[-1]) ** 0.5
+    return (
+        embedding[..., :2],
+        embedding[..., 2:POSE] / HEADING_SCALE_M,
+        embedding[..., POSE:LOCAL] / MEMORY_SCALE_M,
+        code / spread,
+    )
+
+
+def parameter_counts(module: WorldModule) -> dict[str, int]:
+    """Parameters of each part; encoder and predictor are what the tiers promise."""
+    return {
+        name: sum(parameter.numel() for parameter in getattr(module, name).parameters())
+        for name in ("encoder", "predictor", "readout")
+    }
