@@ -1,1 +1,31 @@
-"""Bytes to messages and back: transport, frame, codec, session."""
+"""Bytes <-> messages: transport, frame, codec, clock, session, and the live link over them."""
+
+from jepa_bridge.link.clock import Clock, ClockSync, TickUnwrapper
+from jepa_bridge.link.codec import decode, decode_payload, encode, frame_of
+from jepa_bridge.link.frame import FrameError, FrameReader, encode_frame
+from jepa_bridge.link.link import Link, LinkStats
+from jepa_bridge.link.session import Health, Phase, Request, Session, incompatibility
+from jepa_bridge.link.transport import Transport, open_transport, port_holders
+
+__all__ = [
+    "Clock",
+    "ClockSync",
+    "FrameError",
+    "FrameReader",
+    "Health",
+    "Link",
+    "LinkStats",
+    "Phase",
+    "Request",
+    "Session",
+    "TickUnwrapper",
+    "Transport",
+    "decode",
+    "decode_payload",
+    "encode",
+    "encode_frame",
+    "frame_of",
+    "incompatibility",
+    "open_transport",
+    "port_holders",
+]
