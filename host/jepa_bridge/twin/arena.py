@@ -77,10 +77,14 @@ class Arena:
     start_pose: Pose
 
     def clearance(self, x_m: float, y_m: float) -> float:
-        """Gap in metres between the rim of a robot that stands there and the nearest obstacle; negative: overlap."""
+        """Gap in metres between the rim of a robot that stands there and the nearest obstacle; negative: overlap.
+
+        Negative outside of the arena too.
+        """
+        width_m, height_m = self.size_m
         gaps_m = [wall.distance_m(x_m, y_m) for wall in self.walls]
         gaps_m += [cylinder.distance_m(x_m, y_m) for cylinder in self.cylinders]
-        return min(gaps_m) - robot.BODY_RADIUS_M
+        return min(x_m, y_m, width_m - x_m, height_m - y_m, *gaps_m) - robot.BODY_RADIUS_M
 
     def sample_free_pose(self, rng: np.random.Generator, clearance: float = 0.05) -> Pose:
         """Draw a pose at which the robot's rim is at least `clearance` metres from everything."""

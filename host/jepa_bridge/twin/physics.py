@@ -96,9 +96,10 @@ class Physics:
         """Left, right: whole ticks counted since the reset, forward positive."""
         left_rad, right_rad = self._data.qpos[7:9].tolist()
         ticks_per_rad = robot.WHEEL_RADIUS_M * robot.TICKS_PER_METRE
+        # rounded, not floored: a reset robot stands in the middle of a tick, so its settling does not flicker
         return (
-            math.floor(left_rad * ticks_per_rad * self.randomisation.left_tick_scale),
-            math.floor(right_rad * ticks_per_rad * self.randomisation.right_tick_scale),
+            round(left_rad * ticks_per_rad * self.randomisation.left_tick_scale),
+            round(right_rad * ticks_per_rad * self.randomisation.right_tick_scale),
         )
 
     @property

@@ -13,7 +13,7 @@ TICKS_PER_METRE = 3000  # about 622 ticks a wheel turn: a 12-tick encoder behind
 
 WHEEL_SPEED_MAX_M_S = 0.5  # of one wheel at 80 wheel units, unloaded
 MOTOR_LAG_S = 0.1  # time constant of the speed when driving straight
-WHEEL_RAMP_S = 0.1  # the firmware's ramp: at least this long from full output to zero
+WHEEL_RAMP_S = 0.08  # the firmware's ramp: so long from standstill to full output and back
 
 BODY_MASS_KG = 0.94
 WHEEL_MASS_KG = 0.03
