@@ -107,9 +107,7 @@ def read_type(name: str, rules: dict[str, str], enums: dict[str, dict[str, int]]
     raise SchemaError(f"rule {name}: expected a range, an enumeration or a sized string, got {body!r}")
 
 
-def read_message(
-    name: str, from_device: bool, rules: dict[str, str], enums: dict[str, dict[str, int]]
-) -> Message:
+def read_message(name: str, from_device: bool, rules: dict[str, str], enums: dict[str, dict[str, int]]) -> Message:
     match = re.fullmatch(r"\[(.*)\]", rules[name])
     if match is None:
         raise SchemaError(f"message {name}: expected one array")
@@ -157,7 +155,7 @@ def host_module(schema: Schema) -> str:
         "",
         "from dataclasses import dataclass",
         "from enum import IntEnum",
-        "from typing import ClassVar, NamedTuple",
+        "from typing import ClassVar",
         "",
         f"SCHEMA_HASH = bytes.fromhex({schema.hash.hex()!r})".replace("'", '"'),
     ]
@@ -168,7 +166,8 @@ def host_module(schema: Schema) -> str:
     out += [
         "",
         "",
-        "class Field(NamedTuple):",
+        "@dataclass(frozen=True, slots=True)",
+        "class Field:",
         '    """One field: `low`..`high` bounds an integer, or the length of a string."""',
         "",
         "    name: str",

@@ -32,11 +32,11 @@ VERBS = {
 class VerbGroup(click.Group):
     """A group that imports a verb's module only when that verb is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs, in the order of use."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command, from its module's `command`."""
         if cmd_name not in VERBS:
             return None
@@ -44,7 +44,7 @@ class VerbGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
@@ -59,7 +59,7 @@ class VerbGroup(click.Group):
 @click.version_option(__version__, prog_name="jepa-bridge")
 @drive_options
 @click.pass_context
-def cli(ctx: click.Context, **options: object) -> int:
+def cli(ctx: click.Context, /, **options: object) -> int:
     """Drive a robot with a small world model.
 
     \b

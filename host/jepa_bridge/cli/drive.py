@@ -58,6 +58,7 @@ def drive(**options: Any) -> int:
                 transport,
                 Planner(world, planner_config, options["seed"]),
                 goals,
+                model_hash=world.hash,
                 recorder=recorder,
                 config=settings.drive,
                 start_pose=options["start"],

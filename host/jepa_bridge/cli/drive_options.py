@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class GoalType(click.ParamType):
+class GoalType(click.ParamType[Goal]):
     """`X,Y` or `X,Y,HEADING`: metres, metres, degrees counter-clockwise from +x."""
 
     name = "X,Y[,HEADING]"
@@ -34,7 +34,7 @@ class GoalType(click.ParamType):
         return Goal(numbers[0], numbers[1], heading_rad)
 
 
-class PoseType(click.ParamType):
+class PoseType(click.ParamType[tuple[float, float, float]]):
     """`X,Y,HEADING`: metres, metres, degrees counter-clockwise from +x."""
 
     name = "X,Y,HEADING"
@@ -62,9 +62,13 @@ def drive_options(function: F) -> F:
             click.option(
                 "--goal", "goals", type=GoalType(), multiple=True, help="Where to go; repeat for several, in order."
             ),
-            click.option("--start", type=PoseType(), help="Where the robot stands now, if its odometry does not know."),
+            click.option("--start", type=PoseType(), help="Where the robot stands, if it does not know."),
             click.option(
-                "--radius", type=click.FloatRange(0.02, 2.0), default=0.25, show_default=True, help="Reached, in metres."
+                "--radius",
+                type=click.FloatRange(0.02, 2.0),
+                default=0.25,
+                show_default=True,
+                help="Metres: reached within.",
             ),
             click.option("--once", is_flag=True, help="End when the last goal is reached; exit status 0 says it was."),
             click.option(

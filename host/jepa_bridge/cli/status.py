@@ -17,8 +17,7 @@ from jepa_bridge.types import RANGE_BEARINGS_RAD
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 # a compass of the eight sensors: row and column of each in RANGE_NAMES' order, nose up
 _PLACES = ((0, 1), (0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2), (2, 1))
@@ -102,10 +101,11 @@ def panel(snapshot: Snapshot, title: str) -> Panel:
         wheels = f"{decision.command.left:+.2f} {decision.command.right:+.2f}"
         table.add_row("wheels", f"{wheels}   from {decision.source.value}")
     state = "unknown" if snapshot.state is None else snapshot.state.name.lower()
+    rtt_ms = None if stats.rtt_us is None else stats.rtt_us / 1000
     table.add_row(
         "link",
-        f"{snapshot.health.value}   robot {state}   round trip {stats.round_trip_us / 1000:.1f} ms   "
-        f"bad {stats.frames_bad}   missed {stats.frames_missed}   garbage {stats.garbage_bytes} B",
+        f"{snapshot.health.value}   robot {state}   round trip {_ms(rtt_ms)}   "
+        f"bad {stats.frames_bad}   missed {stats.missed_frames}   garbage {stats.garbage_bytes} B",
     )
     plan, tick = quantile_ms(snapshot.times.plan_us, 0.5), quantile_ms(snapshot.times.tick_us, 0.99)
     table.add_row("loop", f"plan {_ms(plan)}   tick p99 {_ms(tick)}   {snapshot.progress.plans} plans")

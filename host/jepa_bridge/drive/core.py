@@ -119,7 +119,10 @@ class DriveCore:
             self._adopt(plan)
         decision = None
         if now_us >= self._next_command_us or plan is not None:
-            self._next_command_us = now_us + self.config.command_period_us
+            # by the schedule, not by when the loop woke, or a 50 Hz loop would command at 16.7 Hz
+            self._next_command_us += self.config.command_period_us
+            if self._next_command_us <= now_us or plan is not None:
+                self._next_command_us = now_us + self.config.command_period_us
             decision = self._decide(now_us)
         return Tick(decision, self._request(now_us))
 
@@ -169,7 +172,7 @@ class DriveCore:
             return None
         shift = 0
         if self.plan is not None:
-            shift = round((self._observed_us - self._plan_started_us) / 1e6 / self.plan.step_s)
+            shift = round((self._observed_us - self._plan_started_us) / _step_us(self.plan))
         self._pending = PlanRequest(self._plan_index, observation, goal, self.plan, shift)
         self._pending_us = self._observed_us
         self._plan_index += 1
@@ -185,10 +188,15 @@ class DriveCore:
         if plan is None:
             return Decision(STANDSTILL, Source.NO_PLAN)
         age_us = now_us - self._plan_started_us
-        step = int(age_us / 1e6 / plan.step_s)
+        step = age_us // _step_us(plan)
         if age_us > self.config.plan_age_max_us or step >= len(plan.actions):
             return Decision(STANDSTILL, Source.LATE_PLAN, plan.index)
         if plan.confidence < self.config.confidence_min:
             return Decision(reactive(observation, goal), Source.FALLBACK, plan.index, step)
         left, right = plan.actions[step]
         return Decision(WheelCommand(left, right), Source.PLAN, plan.index, step)
+
+
+def _step_us(plan: Plan) -> int:
+    # whole microseconds: a float quotient puts the step's boundary now on this side, now on that
+    return round(plan.step_s * 1e6)

@@ -78,7 +78,7 @@ class PlannerThread:
             start_us = self._clock.now_us()
             try:
                 plan = solve(self._planner, request)
-            except Exception as error:  # noqa: BLE001 - whatever the model does, the control loop must hear of it
+            except Exception as error:
                 self.error = error
                 self._on_done()
                 return

@@ -16,8 +16,8 @@ from jepa_bridge.drive.core import DriveConfig, DriveCore, PlanRequest, Tick
 from jepa_bridge.drive.observe import observation_from
 from jepa_bridge.drive.planning import solve
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link import Cmd, Sensor, TickUnwrapper, decode
-from jepa_bridge.link.codec import FrameError
+from jepa_bridge.link import FrameError, TickUnwrapper, decode
+from jepa_bridge.link.schema import Cmd, Sensor
 from jepa_bridge.plan.mppi import MppiConfig, Planner
 from jepa_bridge.types import Goal
 
@@ -199,9 +199,7 @@ class Replay:
         report = self.report
         report.commands += 1
         report.sources[decision.source.value] += 1
-        difference = max(
-            abs(decision.command.left - recorded["left"]), abs(decision.command.right - recorded["right"])
-        )
+        difference = max(abs(decision.command.left - recorded["left"]), abs(decision.command.right - recorded["right"]))
         if difference or decision.source.value != recorded["source"]:
             report.different += 1
             report.difference_sum += difference

@@ -18,12 +18,14 @@ from jepa_bridge.drive.core import Decision, DriveConfig, DriveCore, Progress
 from jepa_bridge.drive.observe import observation_from
 from jepa_bridge.drive.planning import PlannerThread, Solved
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link import Capability, Clock, Health, Link, State, StopReason
+from jepa_bridge.link import Clock, Health, Link
+from jepa_bridge.link.schema import Capability, Fault, State, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jepa_bridge.link import Hello, LinkStats, Sensor, Transport
+    from jepa_bridge.link import LinkStats, Transport
+    from jepa_bridge.link.schema import Hello, Sensor
     from jepa_bridge.plan.mppi import Planner
     from jepa_bridge.record import Recorder
     from jepa_bridge.types import Goal, Observation
@@ -56,7 +58,9 @@ class LoopTimes:
 
     plan_us: deque[int] = field(default_factory=lambda: deque(maxlen=500))
     tick_us: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
-    reaction_us: deque[int] = field(default_factory=lambda: deque(maxlen=2000))  # SENSOR received -> command handed over
+    reaction_us: deque[int] = field(
+        default_factory=lambda: deque(maxlen=2000)
+    )  # SENSOR received -> command handed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class DriveSummary:
 
 
 class DriveRun:
-    """Drives one robot. `run` returns when the goals are reached (with `once`), time is up, or `interrupt` is called."""
+    """Drives one robot until the goals are reached (with `once`), time is up, or `interrupt` is called."""
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class DriveRun:
         planner: Planner,
         goals: Sequence[Goal],
         *,
+        model_hash: str,
         recorder: Recorder | None = None,
         config: DriveConfig | None = None,
         start_pose: tuple[float, float, float] | None = None,
@@ -117,6 +122,7 @@ class DriveRun:
         self.clock = clock or Clock(transport.time_scale)
         self.times = LoopTimes()
         self._planner = planner
+        self._model_hash = model_hash
         self._recorder = recorder
         self._start_pose = start_pose  # x m, y m, heading rad
         self._once = once
@@ -268,9 +274,10 @@ class DriveRun:
                 status=Exit.MODEL,
             ) from planner.error
         if self.link.state is State.STOPPED:
+            fault = Fault.NONE if self.link.status is None else self.link.status.fault
             raise BridgeError(
                 "robot-stopped",
-                f"the robot stopped itself: {self.link.fault_name}",
+                f"the robot stopped itself: {fault.name.lower()}",
                 "see to the cause, then start again: a new run clears the stop",
                 status=Exit.ROBOT_REFUSED,
             )
@@ -311,7 +318,7 @@ class DriveRun:
             plans=core.progress.plans,
             plans_gated=core.progress.plans_gated,
             log=None if self._recorder is None else str(self._recorder.path),
-            model=self._planner.world.hash[:16],
+            model=self._model_hash,
             robot=hello.uid.hex(),
             link=dataclasses.asdict(stats),
             times_ms={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 SCHEMA_HASH = bytes.fromhex("78dd1249")
 PROTOCOL_VERSION = 1
@@ -90,7 +90,8 @@ class LogCode(IntEnum):
     FRAME_INVALID = 7
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Field:
     """One field: `low`..`high` bounds an integer, or the length of a string."""
 
     name: str
