@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.link import Clock, Health, Link, open_transport
 from jepa_bridge.link.schema import Arm, Cmd, Open, Result, Sensor, State, Stop, StopReason, TimeSync

@@ -67,9 +67,10 @@ class Transport:
 
     def close(self) -> None:
         """Give the port back; never raises, the port may be gone already."""
-        if self._fd is not None:
+        fd, self._fd = self._fd, None  # closed twice, the number may be another file's by then
+        if fd is not None:
             with contextlib.suppress(OSError):
-                fcntl.ioctl(self._fd, termios.TIOCNXCL)  # a pty would stay refused to the next program
+                fcntl.ioctl(fd, termios.TIOCNXCL)  # a pty would stay refused to the next program
         with contextlib.suppress(OSError, termios.error):
             self._port.close()
 
