@@ -1,0 +1,127 @@
+"""Where the wheels say the robot is: integers only, no heap, no drift from rounding.
+
+The heading is a linear function of the tick difference (right - left), so it is kept as exactly that: a phase modulo
+one turn, with 14 more bits of fraction. The position is kept in half encoder ticks with 20 bits of fraction and turned
+into millimetres only when asked for.
+"""
+
+from array import array
+from micropython import const
+
+import ticks
+from sine import ONE, TURN, cosine, sine
+
+_FRACTION_BITS = const(14)  # of the phase per tick
+_FRACTION_MASK = const(0x3FFF)
+_POSITION_BITS = const(20)  # ONE of sine
+_POSITION_MASK = const(0xFFFFF)
+_PIECE_TICKS = const(256)  # longest piece of path at once: 2 * 256 half ticks * ONE stays below 2^30
+_POSITION_MAX_MM = const(0x3FFFFFFF)
+_SPEED_MAX_MM_S = const(10000)
+_SPEED_WINDOW = const(4)  # updates that a speed is measured over: at 20 ms, one tick a window is 1/80 ms
+
+# 2^28 / 6283.185... = 42722.8298: phase units in a milliradian, and the fraction in 65536ths
+_PHASE_PER_MRAD = const(42722)
+_PHASE_PER_MRAD_65536 = const(54377)
+
+
+class Odometry:
+    def __init__(self, geometry, start_pose):
+        track_um, ticks_per_metre = geometry[0], geometry[1]
+        # phase per tick of difference = TURN * 1e6 / (2 pi * track_um * ticks_per_metre); big integers, at start-up only
+        scale = (TURN << _FRACTION_BITS) * 10**21 // (6283185307179586 * track_um * ticks_per_metre)
+        self._phase_per_tick = scale >> _FRACTION_BITS
+        self._phase_per_tick_fraction = scale & _FRACTION_MASK
+        # a piece may turn by an eighth of a turn at most, lest its chord differ from its arc
+        self._piece_ticks = max(1, min(_PIECE_TICKS, TURN // 8 // max(1, self._phase_per_tick)))
+        self._half_ticks_per_metre = 2 * ticks_per_metre
+        self._ticks_per_metre = ticks_per_metre
+        self.ticks = array("i", [0, 0])  # left, right as last read
+        self.left_mm_s = 0
+        self.right_mm_s = 0
+        self._started = False
+        self._window_ticks = array("i", [0] * (2 * _SPEED_WINDOW))
+        self._window_us = array("i", [0] * _SPEED_WINDOW)
+        self._window_at = 0
+        self.set_pose(start_pose[0], start_pose[1], start_pose[2])
+
+    def set_pose(self, x_mm, y_mm, heading_mrad):
+        self._x0_mm = x_mm
+        self._y0_mm = y_mm
+        self._x = self._y = 0  # half ticks
+        self._x_fraction = self._y_fraction = 0
+        self._phase = (heading_mrad * _PHASE_PER_MRAD + (heading_mrad * _PHASE_PER_MRAD_65536 >> 16)) & (TURN - 1)
+        self._phase_fraction = 0
+
+    def update(self, encoders, now_us):
+        """encoders[0], encoders[1] = left, right ticks at now_us."""
+        left = ticks.diff(encoders[0], self.ticks[0])
+        right = ticks.diff(encoders[1], self.ticks[1])
+        self.ticks[0] = encoders[0]
+        self.ticks[1] = encoders[1]
+        if not self._started:
+            # the first reading is where counting begins, not a way that was driven
+            self._started = True
+            for i in range(_SPEED_WINDOW):
+                self._remember(i, encoders, now_us)
+            return
+        self._speeds(encoders, now_us)
+        while left or right:
+            piece = self._piece_ticks
+            left_piece = max(-piece, min(piece, left))
+            right_piece = max(-piece, min(piece, right))
+            self._advance(left_piece, right_piece)
+            left -= left_piece
+            right -= right_piece
+
+    def _advance(self, left, right):
+        turn = right - left
+        fraction = turn * self._phase_per_tick_fraction + self._phase_fraction
+        turned = turn * self._phase_per_tick + (fraction >> _FRACTION_BITS)
+        self._phase_fraction = fraction & _FRACTION_MASK
+        # along the middle heading: exact for an arc up to the difference between arc and chord
+        middle = (self._phase + (turned >> 1)) & (TURN - 1)
+        self._phase = (self._phase + turned) & (TURN - 1)
+        half_ticks = left + right
+        x = half_ticks * cosine(middle) + self._x_fraction
+        y = half_ticks * sine(middle) + self._y_fraction
+        self._x += x >> _POSITION_BITS
+        self._y += y >> _POSITION_BITS
+        self._x_fraction = x & _POSITION_MASK
+        self._y_fraction = y & _POSITION_MASK
+
+    def _remember(self, slot, encoders, now_us):
+        self._window_ticks[2 * slot] = encoders[0]
+        self._window_ticks[2 * slot + 1] = encoders[1]
+        self._window_us[slot] = now_us
+
+    def _speeds(self, encoders, now_us):
+        slot = self._window_at
+        # tenths of milliseconds keep ticks * 10000 below 2^30 for 100,000 ticks a window
+        elapsed = ticks.diff(now_us, self._window_us[slot]) // 100
+        if elapsed > 0:
+            self.left_mm_s = self._speed(ticks.diff(encoders[0], self._window_ticks[2 * slot]), elapsed)
+            self.right_mm_s = self._speed(ticks.diff(encoders[1], self._window_ticks[2 * slot + 1]), elapsed)
+        self._remember(slot, encoders, now_us)
+        self._window_at = (slot + 1) % _SPEED_WINDOW
+
+    def _speed(self, moved, elapsed):
+        moved = max(-100000, min(100000, moved))
+        per_second = max(-1000000, min(1000000, moved * 10000 // elapsed))
+        return max(-_SPEED_MAX_MM_S, min(_SPEED_MAX_MM_S, per_second * 1000 // self._ticks_per_metre))
+
+    def _millimetres(self, start_mm, half_ticks):
+        metre = self._half_ticks_per_metre
+        mm = start_mm + half_ticks // metre * 1000 + (half_ticks % metre * 1000 + metre // 2) // metre
+        return max(-_POSITION_MAX_MM, min(_POSITION_MAX_MM, mm))
+
+    def x_mm(self):
+        return self._millimetres(self._x0_mm, self._x)
+
+    def y_mm(self):
+        return self._millimetres(self._y0_mm, self._y)
+
+    def heading_mrad(self):
+        # 2^17 steps a turn, in -2^16..2^16; 12566.375 / 2^18 milliradians each
+        steps = ((self._phase ^ (TURN >> 1)) - (TURN >> 1)) >> 11
+        return (steps * 12566 + (steps * 3 >> 3) + 0x20000) >> 18
