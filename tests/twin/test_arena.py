@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.twin import robot
 from jepa_bridge.twin.arena import ARENAS, PASSAGE_M, USUAL_GOAL_M, make_arena

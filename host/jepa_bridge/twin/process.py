@@ -59,7 +59,7 @@ class Twin:
         self._stop = False
         self._slices = 0
         self._touched = False  # since the last line of truth
-        self._truth: IO[str] | None = settings.truth.open("w", encoding="utf-8") if settings.truth else None
+        self._truth = _open_truth(settings.truth)
         self._boot(fw.RESET_POWER_ON)
 
     def describe(self) -> dict[str, object]:
@@ -87,7 +87,7 @@ class Twin:
             self._wait_until(due_s, None if stay else stdin_fd)
             self._slice()
 
-    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a signal handler's form
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """End `run` within one slice."""
         self._stop = True
 
@@ -191,6 +191,13 @@ class Twin:
         file.write(json.dumps(line) + "\n")
         file.flush()
         self._touched = False
+
+
+def _open_truth(path: Path | None) -> IO[str] | None:
+    try:
+        return path.open("w", encoding="utf-8") if path else None
+    except OSError as error:
+        raise BridgeError("truth-file", f"cannot write the truth to {path}: {error.strerror}") from error
 
 
 def serve(settings: TwinSettings, *, link: Path | None = None, stay: bool = False) -> None:
