@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import zlib
@@ -138,6 +139,7 @@ def write_shard(job: ShardJob) -> ShardJob:
         "ranges_m": np.empty((job.episodes, job.steps + 1, 8), np.float32),
         "pose": np.empty((job.episodes, job.steps + 1, 3), np.float32),
         "true_pose": np.empty((job.episodes, job.steps + 1, 3), np.float32),
+        "wheels_m_s": np.full((job.episodes, job.steps + 1, 2), np.nan, np.float32),
         "actions": np.empty((job.episodes, job.steps, 2), np.float32),
         "contact": np.zeros((job.episodes, job.steps + 1), np.bool_),
     }
@@ -182,11 +184,18 @@ def _drive_episode(job: ShardJob, rng: np.random.Generator, out: dict[str, npt.N
         out["pose"][step] = state.pose
         out["true_pose"][step] = state.true_pose
         out["contact"][step] = state.contact
+        out["wheels_m_s"][step] = wheel_speeds(sim)
         if step < job.steps:
             action = explorer.action(out["ranges_m"][step])
             out["actions"][step] = action
             state = sim.step(float(action[0]), float(action[1]))
     return asdict(randomisation) if is_dataclass(randomisation) else None
+
+
+def wheel_speeds(sim: Simulator) -> tuple[float, float]:
+    """Left, right in m/s as the encoders would say; NaN for a simulator that has no wheels."""
+    physics = getattr(sim, "physics", None)
+    return physics.wheel_speeds_m_s if physics is not None else (math.nan, math.nan)
 
 
 def _versions() -> dict[str, str]:

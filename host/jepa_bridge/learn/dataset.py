@@ -7,6 +7,7 @@ length mix freely.
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import SHARD_FORMAT
+from jepa_bridge.world.bundle import WHEEL_SPEED_M_S
 from jepa_bridge.world.vector import RANGES, UNKNOWN, FloatArray, pack
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ DROPOUT_SHARE = 0.15  # of these, each range is unknown with RANGE_DROPOUT
 RANGE_DROPOUT = 0.25
 BLIND_SHARE = 0.02  # no ranges at all: what a pose-only goal looks like
 LOST_SHARE = 0.02  # no heading
+STILL_SHARE = 0.2  # of windows, wheel speeds unknown: a plan asked for over HTTP
+SPEED_NOISE = 0.03  # of full speed: encoders count whole ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +38,32 @@ class Batch:
     """B windows; `start` may have unknowns that `vectors[:, 0]` still has."""
 
     start: FloatArray  # [B, 11]
+    motion: FloatArray  # [B, 3] 1 if the wheels' speeds are known, left, right in units of full speed
     vectors: FloatArray  # [B, H + 1, 11]
     actions: FloatArray  # [B, H, 2]
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One uninterrupted drive of T steps, from a shard or a log."""
+
+    vectors: FloatArray  # [T + 1, 11]
+    actions: FloatArray  # [T, 2]
+    speeds: FloatArray  # [T + 1, 2] left, right wheel in units of full speed; NaN is unknown
 
 
 class Windows:
     """Windows of `horizon` steps over drives; see `load`."""
 
-    def __init__(self, drives: Sequence[tuple[FloatArray, FloatArray]], horizon: int) -> None:
-        """`drives`: (vectors [T + 1, 11], actions [T, 2]) each."""
+    def __init__(self, drives: Sequence[Drive], horizon: int) -> None:
         self.horizon = horizon
-        vectors, actions, starts, offset = [], [], [], 0
-        for drive, wheels in drives:
-            steps = len(wheels)
-            vectors.append(drive)
-            # one more row that no window reaches, so that both arrays have the same index
-            actions.append(np.concatenate((wheels, np.zeros((1, 2), np.float32))))
+        vectors, actions, speeds, starts, offset = [], [], [], [], 0
+        for drive in drives:
+            steps = len(drive.actions)
+            vectors.append(drive.vectors)
+            speeds.append(drive.speeds)
+            # one more row that no window reaches, so that all arrays have the same index
+            actions.append(np.concatenate((drive.actions, np.zeros((1, 2), np.float32))))
             starts.append(offset + np.arange(max(steps - horizon + 1, 0)))
             offset += steps + 1
         if not starts or not sum(map(len, starts)):
@@ -61,6 +75,7 @@ class Windows:
             )
         self.vectors: FloatArray = np.concatenate(vectors).astype(np.float32)
         self.actions: FloatArray = np.concatenate(actions).astype(np.float32)
+        self.speeds: FloatArray = np.concatenate(speeds).astype(np.float32)
         self.starts: npt.NDArray[np.int64] = np.concatenate(starts).astype(np.int64)
 
     def __len__(self) -> int:
@@ -77,9 +92,14 @@ class Windows:
         rows = first[:, None] + np.arange(self.horizon + 1)  # [B, H + 1]
         vectors = self.vectors[rows]
         start = vectors[:, 0].copy()
+        speeds = self.speeds[first]
+        known = np.isfinite(speeds[:, 0] + speeds[:, 1])
         if rng is not None:
             mask(start, rng)
-        return Batch(start, vectors, self.actions[rows[:, :-1]])
+            known &= rng.random(len(known)) >= STILL_SHARE
+            speeds = speeds + rng.normal(0.0, SPEED_NOISE, speeds.shape).astype(np.float32)
+        motion = np.where(known[:, None], np.concatenate((np.ones((len(known), 1), np.float32), speeds), axis=1), 0.0)
+        return Batch(start, motion.astype(np.float32), vectors, self.actions[rows[:, :-1]])
 
 
 def mask(vectors: FloatArray, rng: np.random.Generator) -> None:
@@ -99,12 +119,11 @@ def load(shards: Sequence[Path], horizon: int, held_out: float = 0.05) -> tuple[
     The pose is the true one where the shard has it: odometry spins on through walls, and a model that learned so would
     plan through them.
     """
-    train: list[tuple[FloatArray, FloatArray]] = []
-    test: list[tuple[FloatArray, FloatArray]] = []
+    train: list[Drive] = []
+    test: list[Drive] = []
     arenas: dict[str, int] = {}
     for path in sorted(shards):
-        vectors, actions, meta = read_shard(path)
-        drives = list(zip(vectors, actions, strict=True))
+        drives, meta = read_shard(path)
         count = max(1, round(held_out * len(drives))) if len(drives) > 1 else 0
         train += drives[: len(drives) - count]
         test += drives[len(drives) - count :]
@@ -121,8 +140,8 @@ def load(shards: Sequence[Path], horizon: int, held_out: float = 0.05) -> tuple[
     return windows, Windows(test, horizon), about
 
 
-def read_shard(path: Path) -> tuple[FloatArray, FloatArray, dict[str, Any]]:
-    """One shard as contract vectors [E, T + 1, 11], actions [E, T, 2] and its meta."""
+def read_shard(path: Path) -> tuple[list[Drive], dict[str, Any]]:
+    """One shard's drives and its meta."""
     try:
         with np.load(path, allow_pickle=False) as shard:
             meta = json.loads(str(shard["meta"]))
@@ -130,8 +149,13 @@ def read_shard(path: Path) -> tuple[FloatArray, FloatArray, dict[str, Any]]:
             if found != SHARD_FORMAT:
                 raise ValueError(f"expected shard format {SHARD_FORMAT}, got {found}")
             pose = shard["true_pose"] if "true_pose" in shard else shard["pose"]
-            return pack(shard["ranges_m"], pose), shard["actions"].astype(np.float32), meta
-    except (OSError, ValueError, KeyError) as error:
+            vectors, actions = pack(shard["ranges_m"], pose), shard["actions"].astype(np.float32)
+            if "wheels_m_s" in shard:
+                speeds = shard["wheels_m_s"].astype(np.float32) / np.float32(WHEEL_SPEED_M_S)
+            else:
+                speeds = np.full((*vectors.shape[:2], 2), np.nan, np.float32)
+            return [Drive(*drive) for drive in zip(vectors, actions, speeds, strict=True)], meta
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BridgeError(
             "shard-unreadable",
             f"{path} is not a readable shard: {error}",

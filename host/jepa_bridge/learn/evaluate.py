@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from jepa_bridge.learn.collect import EVALUATION_SEEDS, Simulator, Step, twin_sim
+from jepa_bridge.learn.collect import EVALUATION_SEEDS, Simulator, Step, twin_sim, wheel_speeds
 from jepa_bridge.plan.mppi import MppiConfig, Planner, shift
 from jepa_bridge.types import RANGE_BEARINGS_RAD, Goal, Observation
 from jepa_bridge.world.bundle import World
@@ -217,7 +217,7 @@ def _drive(job: _Job, world: World | None = None) -> EpisodeResult:
     wheels, times = [], []
     for step in range(MAX_STEPS):
         began = time.perf_counter()
-        left, right = driver(observe(state, step), goal, step)
+        left, right = driver(observe(state, step, wheel_speeds(sim)), goal, step)
         times.append(time.perf_counter() - began)
         wheels.append((left, right))
         before = state.true_pose
@@ -235,11 +235,12 @@ def _drive(job: _Job, world: World | None = None) -> EpisodeResult:
     )
 
 
-def observe(state: Step, step: int) -> Observation:
+def observe(state: Step, step: int, speeds_m_s: tuple[float, float]) -> Observation:
     """What the bridge would have made of the frame after `step` steps."""
     x_m, y_m, heading_rad = state.pose
     ranges_m = tuple(None if math.isnan(value) else float(value) for value in state.ranges_m)
-    return Observation(step, step * 200_000, ranges_m, float(x_m), float(y_m), float(heading_rad))
+    left, right = (0.0 if math.isnan(speed) else float(speed) for speed in speeds_m_s)
+    return Observation(step, step * 200_000, ranges_m, float(x_m), float(y_m), float(heading_rad), left, right)
 
 
 def _shortest(sim: Simulator, start: tuple[float, ...], goal: Goal) -> float:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 # share of the episodes' decisions, and how many steps one decision lasts
 BEHAVIOURS: dict[str, tuple[float, tuple[int, int]]] = {
-    "wander": (0.28, (8, 20)),  # smooth noise on both wheels: what plans look like
-    "tremble": (0.14, (4, 12)),  # independent noise: what the planner's samples look like
-    "straight": (0.16, (5, 30)),
-    "arc": (0.16, (5, 15)),
+    "wander": (0.30, (8, 20)),  # smooth noise on both wheels: what plans look like
+    "tremble": (0.10, (4, 12)),  # independent noise: what the planner's samples look like
+    "straight": (0.17, (5, 30)),
+    "arc": (0.17, (5, 15)),
     "spin": (0.08, (2, 8)),
     "approach": (0.10, (6, 16)),  # at the nearest obstacle, until it touches
     "escape": (0.06, (4, 10)),  # towards the most room

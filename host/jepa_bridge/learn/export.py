@@ -18,7 +18,7 @@ import torch
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import STEP_S
-from jepa_bridge.learn.model import WorldModule, parameter_counts
+from jepa_bridge.learn.model import MEMORY_SCALE_M, POSE, WorldModule, parameter_counts
 from jepa_bridge.learn.train import load_module
 from jepa_bridge.world.bundle import World, read_card
 from jepa_bridge.world.card import CARD, MODEL_FILES, Card, file_hash
@@ -55,6 +55,7 @@ def export(
             embedding_dim=module.embedding_dim,
             step_s=STEP_S,
             files={name: file_hash(folder / name) for name in MODEL_FILES},
+            motion={"column": POSE, "scale": MEMORY_SCALE_M},
             parameters=parameter_counts(module),
             seeds={"training": state["config"]["seed"]},
             data=data,

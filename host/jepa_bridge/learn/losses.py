@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jepa_bridge.learn.model import split
+from jepa_bridge.learn.model import split, with_motion
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What confidence predicts: at this step of the rollout both errors are within these bounds.
 POSITION_BOUND_M = 0.15
-RANGE_BOUND_M = 0.25  # mean over the sensors that gave a reading
+RANGE_BOUND_M = 0.4  # mean over the sensors that gave a reading; what hid behind a corner comes into view at 1 m or so
 
 SMALL_POSITION_M = 0.03
 SMALL_TURN = 0.05  # in cosine and sine: about 3 degrees
@@ -45,15 +45,15 @@ class LossWeights:
 
 
 def losses(
-    module: WorldModule, target: Encoder, start: Tensor, vectors: Tensor, actions: Tensor, pair: int
+    module: WorldModule, target: Encoder, start: Tensor, motion: Tensor, vectors: Tensor, actions: Tensor, pair: int
 ) -> dict[str, Tensor]:
-    """All parts for start [B, 11], vectors [B, H + 1, 11], actions [B, H, 2].
+    """All parts for start [B, 11], motion [B, 3], vectors [B, H + 1, 11], actions [B, H, 2].
 
     `target` is the encoder's slow copy: predicting a moving average of oneself keeps the code from chasing its own
     tail (BYOL, Grill et al. 2020). Observations `pair` and `pair + 1` of each window go through the encoder itself.
     """
     horizon = actions.shape[1]
-    embeddings, confidence = module.rollout(module.encoder(start), actions)  # [H, B, D], [H, B]
+    embeddings, confidence = module.rollout(with_motion(module.encoder(start), motion), actions)  # [H, B, D], [H, B]
     position, heading, _, code = split(embeddings)
     future = vectors[:, 1:].transpose(0, 1)  # [H, B, 11]
     with torch.no_grad():

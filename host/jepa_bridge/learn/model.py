@@ -3,15 +3,18 @@
 An embedding is the robot's whole state, so the predictor is stateless and calling it step after step is the rollout:
 
     | position 2 | heading 2 | memory 8 | local code D - 12 |
-      x, y in m    cos, sin    0 from     what the ranges say: a point on a sphere
-                   x 0.1       encoder    of radius 0.2
+      x, y in m    cos, sin    x 0.02     what the ranges say: a point on a sphere
+                   x 0.1                  of radius 0.2
 
 * Scale is meaning. Distance in the embedding is metres to go; turning round counts 0.2 m, wholly different
   surroundings 0.4 m at most. A goal without heading or ranges has zeros there: every heading and every place is then
   equally far from it, and only the way to go decides.
 * The predictor never sees position or heading. It predicts a twist in the robot's own frame, which moves the pose by
   plain geometry: what it learned in one corner holds in every corner and in rooms it never saw.
-* Memory is what a rollout knows beyond one observation: how fast the wheels turn by now, how far ahead it is guessing.
+* Memory is what a rollout knows beyond the contract's vector: how fast the wheels turn by now, how far ahead it is
+  guessing. The encoder leaves it zero: nothing known. Whoever knows the wheels' speeds at the start writes them into
+  its first three numbers (`with_motion` here, `World.start` when driving): a robot that spins takes most of a step to
+  stop, and from ranges and pose alone nobody can tell.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ HEADING_SCALE_M = 0.1
 LOCAL_SCALE_M = 0.2
 MEMORY_SCALE_M = 0.02  # memory must not be mistaken for way to go
 MEMORY = 8
+MOTION = 3  # of them: 1 if the wheels' speeds are known, left, right in units of full speed
 POSE = 4
 LOCAL = POSE + MEMORY  # where the local code begins
 NEAR = 16.0  # 1 / (12 cm as a fraction of 2 m): the second look at a range, sharp where collisions happen
@@ -59,13 +63,14 @@ class Encoder(nn.Module):
     def __init__(self, tier: Tier) -> None:
         super().__init__()
         hidden = tier.encoder_hidden
+        self.width = tier.embedding_dim - LOCAL
         self.unknown_range = nn.Parameter(torch.full((RANGES,), 0.5))
         self.mlp = nn.Sequential(
             nn.Linear(3 * RANGES, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, tier.embedding_dim - LOCAL),
+            nn.Linear(hidden, self.width),
         )
 
     def local(self, ranges: Tensor) -> Tensor:
@@ -74,7 +79,7 @@ class Encoder(nn.Module):
         filled = known * ranges + (1.0 - known) * self.unknown_range
         code = self.mlp(torch.cat((filled, torch.exp(-NEAR * filled), known), dim=-1))
         any_known = known.amax(dim=-1, keepdim=True)
-        return any_known * on_sphere(code)
+        return any_known * on_sphere(code, self.width)
 
     def forward(self, vector: Tensor) -> Tensor:
         """[B, 11] -> [B, D]."""
@@ -120,7 +125,7 @@ class Predictor(nn.Module):
         heading = torch.cat((cosine * cos_turn - sine * sin_turn, sine * cos_turn + cosine * sin_turn), dim=1)
 
         memory = torch.tanh(self.memory(drive))
-        code = on_sphere(code + self.code(hidden))
+        code = on_sphere(code + self.code(hidden), self.dim - LOCAL)
         confidence = torch.sigmoid(self.sure(torch.cat((hidden, memory), dim=1)))
         return join(position, heading, memory, code), confidence
 
@@ -187,9 +192,12 @@ class WorldModule(nn.Module):
         return torch.stack(embeddings), torch.stack(confidences)
 
 
-def on_sphere(code: Tensor) -> Tensor:
-    """[..., L] -> zero mean and unit variance across L, so that a distance between codes has a fixed scale."""
-    return functional.layer_norm(code, code.shape[-1:])
+def on_sphere(code: Tensor, width: int) -> Tensor:
+    """[..., L] -> zero mean and unit variance across L = `width`: a distance between codes has a fixed scale.
+
+    The width is given because the exporter cannot take it from a traced shape.
+    """
+    return functional.layer_norm(code, (width,))
 
 
 def join(position: Tensor, heading: Tensor, memory: Tensor, code: Tensor) -> Tensor:
@@ -208,6 +216,11 @@ def split(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         embedding[..., POSE:LOCAL] / MEMORY_SCALE_M,
         code / spread,
     )
+
+
+def with_motion(embedding: Tensor, motion: Tensor) -> Tensor:
+    """Encoder's embedding [B, D] and motion [B, 3] (known, left, right in units of full speed) -> embedding [B, D]."""
+    return torch.cat((embedding[:, :POSE], motion * MEMORY_SCALE_M, embedding[:, POSE + MOTION :]), dim=1)
 
 
 def parameter_counts(module: WorldModule) -> dict[str, int]:

@@ -84,6 +84,7 @@ class Trainer:
             self.module,
             self.target,
             torch.from_numpy(batch.start),
+            torch.from_numpy(batch.motion),
             torch.from_numpy(batch.vectors),
             torch.from_numpy(batch.actions),
             pair,

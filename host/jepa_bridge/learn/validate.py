@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jepa_bridge.learn.losses import POSITION_BOUND_M, RANGE_BOUND_M
-from jepa_bridge.learn.model import split
+from jepa_bridge.learn.model import split, with_motion
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def validate(module: WorldModule, windows: Windows, count: int = 4000, seed: int
     rng = np.random.default_rng(seed)
     batch = windows.batch(rng.integers(len(windows), size=min(count, len(windows))))
     vectors = torch.from_numpy(batch.vectors)
-    start = module.encoder(torch.from_numpy(batch.start))
+    start = with_motion(module.encoder(torch.from_numpy(batch.start)), torch.from_numpy(batch.motion))
     embeddings, confidence = module.rollout(start, torch.from_numpy(batch.actions))
     position, heading, _, code = split(embeddings)
     future = vectors[:, 1:].transpose(0, 1)  # [H, B, 11]

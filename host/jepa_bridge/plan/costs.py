@@ -103,7 +103,8 @@ class ClearanceCost:
         speed = np.square(rollout.actions).mean(axis=2).T  # [H, S]
         arrived = np.exp(-np.square(to_go / self._goal.radius_m))
         cost += weights.calm * (speed * arrived).mean(axis=0)
-        cost += weights.smooth * np.square(np.diff(rollout.actions, axis=1)).mean(axis=(1, 2))
+        changes = np.square(np.diff(rollout.actions, axis=1)).sum(axis=(1, 2))
+        cost += weights.smooth / (2 * max(horizon - 1, 1)) * changes
         cost += weights.doubt * (1.0 - rollout.confidence).mean(axis=0)
         return cost.astype(np.float32)  # type: ignore[no-any-return]
 

@@ -20,10 +20,10 @@ import numpy as np
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.costs import COSTS, Rollout, make_cost
 from jepa_bridge.types import Goal, Observation, Plan
-from jepa_bridge.world.vector import FloatArray, observation_vector
 
 if TYPE_CHECKING:
     from jepa_bridge.world.bundle import WorldModel
+    from jepa_bridge.world.vector import FloatArray
 
 # Tried once a plan beside the noise: each holds one action for the whole horizon. A robot at rest before a wall finds
 # "back" or "turn" at once instead of by luck.
@@ -84,7 +84,7 @@ class Planner:
         `warm_start` [H, 2] is the sequence to start from, already shifted to begin at this observation (see `shift`).
         """
         config = self.config
-        start = self.world.encode(observation_vector(observation)[None])  # [1, D]
+        start = self.world.start(observation)  # [1, D]
         cost = make_cost(config.cost, self.world, goal)
         nominal = self._nominal(warm_start)  # [H, 2]
         noise = self._noise(index)  # [I, S, H, 2]

@@ -15,10 +15,14 @@ import numpy as np
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.resources import shipped
 from jepa_bridge.world.card import CARD, MODEL_FILES, Card
-from jepa_bridge.world.vector import READOUT_SIZE, VECTOR_SIZE, FloatArray
+from jepa_bridge.world.vector import READOUT_SIZE, VECTOR_SIZE, FloatArray, observation_vector
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from jepa_bridge.types import Observation
+
+WHEEL_SPEED_M_S = 0.5  # full speed: the unit of wheel speeds in an embedding
 
 
 class WorldModel(Protocol):
@@ -30,6 +34,9 @@ class WorldModel(Protocol):
 
     def encode(self, vectors: FloatArray) -> FloatArray:
         """[B, 11] -> [B, D]."""
+
+    def start(self, observation: Observation) -> FloatArray:
+        """[1, D] to begin a rollout at: all that is known, wheel speeds too."""
 
     def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """[B, D], [B, 2] -> the embeddings one step later [B, D], confidence [B, 1] in 0..1."""
@@ -72,6 +79,18 @@ class World:
         """[B, 11] -> [B, D]."""
         (embedding,) = self._encoder.run(("embedding",), {"input": vectors})
         return embedding  # type: ignore[no-any-return]
+
+    def start(self, observation: Observation) -> FloatArray:
+        """[1, D]: the encoded observation, with the wheels' speeds that the contract's vector has no room for.
+
+        `encode` leaves their place at zero, which means unknown; the predictor was trained on both.
+        """
+        embedding = self.encode(observation_vector(observation)[None])
+        if self.card.motion is not None:
+            column, scale = int(self.card.motion["column"]), self.card.motion["scale"]
+            speeds = observation.left_m_s / WHEEL_SPEED_M_S, observation.right_m_s / WHEEL_SPEED_M_S
+            embedding[0, column : column + 3] = scale, speeds[0] * scale, speeds[1] * scale
+        return embedding
 
     def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """[B, D], [B, 2] -> [B, D], confidence [B, 1]; stateless, so repeating it is the rollout."""

@@ -25,6 +25,8 @@ class Card:
     embedding_dim: int
     step_s: float
     files: dict[str, str]
+    # where wheel speeds go in an embedding that starts a rollout: first column and scale; None: this model takes none
+    motion: dict[str, float] | None = None
     parameters: dict[str, int] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
