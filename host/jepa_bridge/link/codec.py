@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import cbor2
 
-from jepa_bridge.link.frame import CRC_BYTES, HELLO_SEED, SCHEMA_SEED, FrameError, encode_frame
-from jepa_bridge.link.schema import FIELDS, FRAME_MAGIC, FRAME_MAX_BYTES, MESSAGES, Field, Hello, Message
+from jepa_bridge.link.frame import CRC_BYTES, HELLO_SEED, SCHEMA_SEED, FrameError, check_payload, encode_frame
+from jepa_bridge.link.schema import FIELDS, MESSAGES, Field, Hello, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLAIN_TYPES = frozenset({int, bytes, str, type(None)})  # bool is its own type here, floats and tags stay out
 _KINDS: dict[str, type] = {"int": int, "bytes": bytes, "text": str}
-_SHORTEST_PAYLOAD = 1 + 1 + CRC_BYTES
 
 
 class _Layout:
@@ -138,10 +137,7 @@ def frame_of(message: Message) -> bytes:
 
 def body_of_payload(payload: bytes) -> bytes:
     """A payload from FrameReader -> its CBOR body, once magic and CRC hold. Raises FrameError."""
-    if not _SHORTEST_PAYLOAD <= len(payload) <= FRAME_MAX_BYTES:
-        raise FrameError("length", f"expected {_SHORTEST_PAYLOAD} to {FRAME_MAX_BYTES} bytes, got {len(payload)}")
-    if payload[0] != FRAME_MAGIC:
-        raise FrameError("magic", f"expected {FRAME_MAGIC:#x} first, got {payload[0]:#x}")
+    check_payload(payload)
     body = payload[1:-CRC_BYTES]
     crc = zlib.crc32(payload[:-CRC_BYTES], seed_of_type(_peek_type(body)))
     if crc.to_bytes(CRC_BYTES, "little") != payload[-CRC_BYTES:]:

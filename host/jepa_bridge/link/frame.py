@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAGIC = bytes([FRAME_MAGIC])
 CRC_BYTES = 4
+PAYLOAD_MIN_BYTES = 1 + 1 + CRC_BYTES  # magic, an empty array, CRC
 SCHEMA_SEED = int.from_bytes(SCHEMA_HASH, "big")  # where the CRC of every message but HELLO continues from
 HELLO_SEED = 0  # HELLO explains a schema mismatch, so its own check cannot depend on the schema
 
@@ -66,6 +67,14 @@ def cobs_decode(chunk: bytes) -> bytes:
     if start != end or not runs:
         raise FrameError("cobs", f"the last run ends {start - end} bytes behind the chunk")
     return b"\0".join(runs)
+
+
+def check_payload(payload: bytes) -> None:
+    """Raise FrameError("length" or "magic") for what cannot be a frame, before any of it is looked at."""
+    if not PAYLOAD_MIN_BYTES <= len(payload) <= FRAME_MAX_BYTES:
+        raise FrameError("length", f"expected {PAYLOAD_MIN_BYTES} to {FRAME_MAX_BYTES} bytes, got {len(payload)}")
+    if payload[0] != FRAME_MAGIC:
+        raise FrameError("magic", f"expected {FRAME_MAGIC:#x} first, got {payload[0]:#x}")
 
 
 def encode_frame(body: bytes, seed: int) -> bytes:
@@ -139,6 +148,7 @@ class FrameReader:
             if len(chunk) > ENCODED_MAX_BYTES:
                 raise FrameError("length", f"expected at most {ENCODED_MAX_BYTES} bytes, got {len(chunk)}")
             payload = cobs_decode(chunk)
+            check_payload(payload)
         except FrameError as error:
             self.frames_bad += 1
             self._discard(chunk, error.reason)
