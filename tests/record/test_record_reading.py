@@ -83,9 +83,9 @@ def test_recovery_keeps_times_sequences_schemas_and_metadata(many_chunks, tmp_pa
         with path.open("rb") as stream:
             reader = make_reader(stream, validate_crcs=True)
             messages = [
-                (c.topic, c.message_encoding, s.name, s.encoding, s.data, m.log_time, m.publish_time, m.sequence, m.data)
-                for s, c, m in reader.iter_messages(log_time_order=False)
-            ]  # fmt: skip
+                (c.topic, c.message_encoding, schema, message)
+                for schema, c, message in reader.iter_messages(log_time_order=False)
+            ]
             return messages, {r.name: r.metadata for r in reader.iter_metadata()}
 
     messages, metadata = content(out)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import Writer
-from record_helpers import CDDL, REPOSITORY, create, plain_messages, sensor, wait_until
+from record_helpers import CDDL, REPOSITORY, create, held_disk, plain_messages, sensor, wait_until
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.link.codec import encode
