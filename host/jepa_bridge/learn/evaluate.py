@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 GOAL_RADIUS_M = 0.25
 MAX_STEPS = 100
 MIN_DISTANCE_M = 1.0
+CONFIDENCE_GATE = 0.5  # the contract's
 FLOORS = ("straight", "random")
 
 
@@ -48,6 +49,7 @@ class EpisodeResult:
     shortest_m: float
     jerk: float  # mean squared second difference of the wheel commands
     plan_ms: float  # median time to choose an action
+    doubted: float | None  # share of plans that the confidence gate would not drive; None: not a planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Row:
     steps: float | None
     jerk: float
     plan_ms: float
+    doubted: float | None  # here they are driven all the same, so that the figure says what the gate would cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,14 @@ class ModelDriver:
     def __init__(self, world: World, config: MppiConfig, seed: int) -> None:
         self._planner = Planner(world, config, seed)
         self._actions: FloatArray | None = None
+        self.confidences: list[float] = []
 
     def __call__(self, observation: Observation, goal: Goal, index: int) -> tuple[float, float]:
         """The plan's first action."""
         warm_start = None if self._actions is None or index == 0 else shift(self._actions, 1)
         plan = self._planner.plan(observation, goal, index, warm_start)
         self._actions = np.array(plan.actions, np.float32)
+        self.confidences.append(plan.confidence)
         return plan.actions[0]
 
 
@@ -228,10 +233,20 @@ def _drive(job: _Job, world: World | None = None) -> EpisodeResult:
         if math.hypot(state.true_pose[0] - goal.x_m, state.true_pose[1] - goal.y_m) <= goal.radius_m:
             reached = True
             break
+    said = driver.confidences if isinstance(driver, ModelDriver) else []
     jerk = float(np.square(np.diff(np.array(wheels), n=2, axis=0)).mean()) if len(wheels) > 2 else 0.0
     shortest_m = max(_shortest(sim, start, goal) - GOAL_RADIUS_M, 1e-6)
     return EpisodeResult(
-        job.planner, arena_seed, reached, step + 1, contacts, path_m, shortest_m, jerk, float(np.median(times)) * 1e3
+        planner=job.planner,
+        seed=arena_seed,
+        reached=reached,
+        steps=step + 1,
+        contacts=contacts,
+        path_m=path_m,
+        shortest_m=shortest_m,
+        jerk=jerk,
+        plan_ms=float(np.median(times)) * 1e3,
+        doubted=float(np.mean(np.array(said) < CONFIDENCE_GATE)) if said else None,
     )
 
 
@@ -253,6 +268,7 @@ def _shortest(sim: Simulator, start: tuple[float, ...], goal: Goal) -> float:
 def _row(planner: str, results: list[EpisodeResult]) -> Row:
     solved = [item for item in results if item.reached]
     low, high = wilson(len(solved), len(results))
+    doubted = [item.doubted for item in results if item.doubted is not None]
     return Row(
         planner=planner,
         reached=round(len(solved) / len(results), 4),
@@ -263,6 +279,7 @@ def _row(planner: str, results: list[EpisodeResult]) -> Row:
         steps=round(float(np.mean([item.steps for item in solved])), 1) if solved else None,
         jerk=round(float(np.mean([item.jerk for item in results])), 4),
         plan_ms=round(float(np.median([item.plan_ms for item in results])), 2),
+        doubted=round(float(np.mean(doubted)), 4) if doubted else None,
     )
 
 
