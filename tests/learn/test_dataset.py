@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,16 @@ def test_a_broken_shard_is_named(tmp_path, content):
 def test_no_data_is_told():
     with pytest.raises(BridgeError, match="expected drives of at least 10 steps"):
         load([], 10)
+
+
+def test_shards_of_logs_mix_with_the_twins(shards, tmp_path):
+    """As record/export.py writes them: no true pose, no wheel speeds, no arena."""
+    with np.load(shards[0], allow_pickle=False) as shard:
+        arrays = {name: shard[name] for name in ("ranges_m", "pose", "actions", "contact")}
+    arrays["true_pose"] = np.full_like(arrays["pose"], np.nan)
+    path = tmp_path / "log.npz"
+    np.savez(path, meta=np.array(json.dumps({"source": "log", "log": "run.mcap", "step_s": 0.2})), **arrays)
+    train, _, about = load([*shards, path], 10)
+    assert about["episodes"] == {"flat": 24, "log": 12}
+    assert np.isfinite(train.vectors).all()
+    assert train.vectors[:, 8:10].max() <= 1.0

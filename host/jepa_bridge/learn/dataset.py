@@ -127,7 +127,8 @@ def load(shards: Sequence[Path], horizon: int, held_out: float = 0.05) -> tuple[
         count = max(1, round(held_out * len(drives))) if len(drives) > 1 else 0
         train += drives[: len(drives) - count]
         test += drives[len(drives) - count :]
-        arenas[meta["arena"]] = arenas.get(meta["arena"], 0) + len(drives)
+        place = meta.get("arena") or meta.get("source", "unknown")
+        arenas[place] = arenas.get(place, 0) + len(drives)
     if not test:
         test = train[-1:]
     windows = Windows(train, horizon)
@@ -145,10 +146,13 @@ def read_shard(path: Path) -> tuple[list[Drive], dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as shard:
             meta = json.loads(str(shard["meta"]))
-            found = meta.get("format")
+            found = meta.get("format", SHARD_FORMAT)  # shards made from logs do not say
             if found != SHARD_FORMAT:
                 raise ValueError(f"expected shard format {SHARD_FORMAT}, got {found}")
-            pose = shard["true_pose"] if "true_pose" in shard else shard["pose"]
+            pose = shard["pose"]
+            if "true_pose" in shard:
+                known = np.isfinite(shard["true_pose"]).all(axis=(1, 2))  # [E]; a log has none
+                pose = np.where(known[:, None, None], shard["true_pose"], pose)
             vectors, actions = pack(shard["ranges_m"], pose), shard["actions"].astype(np.float32)
             if "wheels_m_s" in shard:
                 speeds = shard["wheels_m_s"].astype(np.float32) / np.float32(WHEEL_SPEED_M_S)
