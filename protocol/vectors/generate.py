@@ -8,7 +8,8 @@ fields and their bounds come from bridge.cddl, by the reader in ../generate.py.
 
 valid.json, a list `frames` of
     name, message (rule of the CDDL), from ("device" or "host"),
-    frame (hex, with its zeros), body (hex of the CBOR), values (field -> value; byte strings in hex)
+    frame (hex, with its zeros), body (hex of the CBOR), values (pairs of field and value in the wire's order;
+    byte strings in hex, lists as lists)
 invalid.json, a list `frames` of
     name, message (what it was made from), why (a sentence), frame (hex),
     reason (what the host's codec answers), cddl (the CBOR alone shows the error, so a CDDL check must refuse it too)
@@ -114,12 +115,13 @@ def ordinary_items(message: Any) -> list[Value]:
     return [message.number, *(ordinary(field, i, message.number) for i, field in enumerate(flat(message)))]
 
 
-def named_values(message: Any, items: list[Value]) -> dict[str, Any]:
+def named_values(message: Any, items: list[Value]) -> list[tuple[str, Any]]:
+    """Pairs, because the order is the wire's and not every JSON reader keeps an object's."""
     shown = [item.hex() if isinstance(item, bytes) else item for item in items[1:]]
-    values: dict[str, Any] = {}
+    values: list[tuple[str, Any]] = []
     for field in message.fields:
         taken, shown = shown[: field.count], shown[field.count :]
-        values[field.name] = taken if field.count > 1 else taken[0]
+        values.append((field.name, taken if field.count > 1 else taken[0]))
     return values
 
 

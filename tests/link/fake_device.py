@@ -59,6 +59,7 @@ class FakeDevice:
         self.deaf_to: set[int] = set()  # types that are received and not answered
         self.answer_late: dict[int, int] = {}  # type -> how many more of it stay unanswered
         self.sensors = True  # False: SENSOR stops
+        self.reading = True  # False: the line fills up
         self.refuse: dict[int, Result] = {}
         self._seq = 0
         self._start = time.monotonic()
@@ -132,7 +133,9 @@ class FakeDevice:
         if self.text:
             self.send(self.text)
         while not self._ending.is_set():
-            if select.select([self._master], [], [], 0.002)[0]:
+            if not self.reading:
+                time.sleep(0.002)
+            elif select.select([self._master], [], [], 0.002)[0]:
                 self._read()
             now = time.monotonic()
             for what, period in periods.items():

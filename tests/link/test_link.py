@@ -244,6 +244,30 @@ def test_a_slow_caller_does_not_hold_the_reader_up() -> None:
         assert len(device.of(TimeSync)) > syncs
 
 
+def test_a_port_that_takes_nothing_blocks_neither_caller_nor_reader() -> None:
+    with FakeDevice() as device, linked(device) as link:
+        link.wait_ready()
+        link.arm()
+        device.reading = False
+        taken_s = []
+        deadline = time.monotonic() + 20
+        while link.stats().writes_timed_out < 3:
+            assert time.monotonic() < deadline
+            start = time.monotonic()
+            link.command(10, 10)
+            taken_s.append(time.monotonic() - start)
+            time.sleep(0.0005)
+        # a caller that waited for the port would have taken 200 ms three times; a busy machine may delay any one call
+        assert sorted(taken_s)[-3] < 0.15
+        sensors = link.stats().sensors
+        eventually(lambda: link.stats().sensors > sensors + 10)
+        assert link.stats().commands_superseded > 0
+        device.reading = True
+        eventually(lambda: link.state is State.DRIVING)
+        link.stop()
+        assert link.error is None
+
+
 def test_a_bug_in_a_callback_ends_the_link_instead_of_hiding() -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("planner bug")

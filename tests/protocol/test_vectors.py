@@ -54,10 +54,11 @@ def test_valid_frames_are_accepted_with_their_values_and_written_the_same(vector
     (payload,) = FrameReader().feed(bytes.fromhex(vector["frame"]))
     message = decode_payload(payload)
     assert type(message).__name__.lower() == vector["message"].replace("_", "")
-    for field in FIELDS[message.TYPE]:
-        value = getattr(message, field.name)
-        shown = value.hex() if isinstance(value, bytes) else list(value) if isinstance(value, tuple) else value
-        assert shown == vector["values"][field.name]
+    values = [(field.name, getattr(message, field.name)) for field in FIELDS[message.TYPE]]
+    assert vector["values"] == [
+        [name, value.hex() if isinstance(value, bytes) else list(value) if isinstance(value, tuple) else value]
+        for name, value in values
+    ]
     assert encode(message).hex() == vector["body"]
     assert frame_of(message).hex() == vector["frame"]
     assert decode(bytes.fromhex(vector["body"])) == message

@@ -13,6 +13,8 @@ FRAME_MAX_BYTES = 128
 
 
 class SensorFlag(IntEnum):
+    """Values of `sensor_flag` on the wire."""
+
     BUMP = 1
     WHEEL_STALL = 2
     BATTERY_LOW = 4
@@ -20,12 +22,16 @@ class SensorFlag(IntEnum):
 
 
 class Capability(IntEnum):
+    """Values of `capability` on the wire."""
+
     BUMP_SENSOR = 1
     BATTERY_SENSOR = 2
     HARDWARE_WATCHDOG = 4
 
 
 class State(IntEnum):
+    """Values of `state` on the wire."""
+
     BOOT = 0
     IDLE = 1
     OPEN = 2
@@ -35,6 +41,8 @@ class State(IntEnum):
 
 
 class Fault(IntEnum):
+    """Values of `fault` on the wire."""
+
     NONE = 0
     HOST_STOP = 1
     SESSION_LOST = 2
@@ -46,6 +54,8 @@ class Fault(IntEnum):
 
 
 class ResetCause(IntEnum):
+    """Values of `reset_cause` on the wire."""
+
     UNKNOWN = 0
     POWER_ON = 1
     EXTERNAL = 2
@@ -56,6 +66,8 @@ class ResetCause(IntEnum):
 
 
 class Result(IntEnum):
+    """Values of `result` on the wire."""
+
     OK = 0
     WRONG_STATE = 1
     WRONG_SESSION = 2
@@ -65,6 +77,8 @@ class Result(IntEnum):
 
 
 class StopReason(IntEnum):
+    """Values of `stop_reason` on the wire."""
+
     OPERATOR = 0
     HOST_EXIT = 1
     LINK_DEGRADED = 2
@@ -73,6 +87,8 @@ class StopReason(IntEnum):
 
 
 class Level(IntEnum):
+    """Values of `level` on the wire."""
+
     DEBUG = 0
     INFO = 1
     WARNING = 2
@@ -80,6 +96,8 @@ class Level(IntEnum):
 
 
 class LogCode(IntEnum):
+    """Values of `log_code` on the wire."""
+
     STARTED = 0
     TEXT = 1
     SESSION_OPENED = 2
@@ -104,6 +122,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
+    """HELLO, sent by the robot; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 1
 
     seq: int
@@ -126,6 +146,8 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
+    """SENSOR, sent by the robot; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 2
 
     seq: int
@@ -146,6 +168,8 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """STATUS, sent by the robot; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 3
 
     seq: int
@@ -167,6 +191,8 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
+    """ACK, sent by the robot; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 4
 
     seq: int
@@ -180,6 +206,8 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Log:
+    """LOG, sent by the robot; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 5
 
     seq: int
@@ -192,6 +220,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Open:
+    """OPEN, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 16
 
     seq: int
@@ -202,6 +232,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class TimeSync:
+    """TIME_SYNC, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 17
 
     seq: int
@@ -211,6 +243,8 @@ class TimeSync:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
+    """ARM, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 18
 
     seq: int
@@ -220,6 +254,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Cmd:
+    """CMD, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 19
 
     seq: int
@@ -232,6 +268,8 @@ class Cmd:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
+    """STOP, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 20
 
     seq: int
@@ -242,6 +280,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
+    """CLEAR, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 21
 
     seq: int
@@ -251,6 +291,8 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
+    """REBOOT, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 22
 
     seq: int
@@ -260,6 +302,8 @@ class Reboot:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
+    """POSE, sent by the host; see protocol/PROTOCOL.md."""
+
     TYPE: ClassVar[int] = 23
 
     seq: int
