@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+
 from jepa_bridge.link.bench import decode_rate, delay, loss
 
 needs_twin = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reason="the twin needs mujoco")

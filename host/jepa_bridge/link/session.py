@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from jepa_bridge import __version__
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link.clock import TICKS_PERIOD_US, ClockSync, TickUnwrapper
+from jepa_bridge.link.clock import TICKS_PERIOD_US, TickUnwrapper
+from jepa_bridge.link.compatibility import another_robot, incompatibility
+from jepa_bridge.link.exchange import RETRY_US, SENDINGS_MAX, ClockExchange
 from jepa_bridge.link.schema import (
     PROTOCOL_VERSION,
-    SCHEMA_HASH,
     Ack,
     Arm,
     Clear,
@@ -42,10 +42,8 @@ from jepa_bridge.types import WHEEL_UNITS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RETRY_US = 100_000  # a control message without its ACK is sent again
-SENDINGS_MAX = 10
-SYNC_AT_OPEN = 8  # clock exchanges in a row, each sent when the last one is answered
-SYNC_PERIOD_US = 1_000_000  # also what keeps the robot from ending the session (2000 ms) while nothing is driven
+    from jepa_bridge.link.clock import ClockSync
+
 COMMAND_EXPIRY_US = 150_000  # three periods of the 20 Hz command rate
 CLOCK_BOUND_MAX_US = 25_000  # beyond it a command's expiry, in the device's time, would say too little
 DEGRADED_AFTER_US = 100_000  # no SENSOR (50 Hz) for this long
@@ -98,32 +96,6 @@ class Counters:
     reboots: int = 0  # new boot ids
 
 
-def incompatibility(hello: Hello) -> BridgeError | None:
-    """Why this host must not talk to that robot, told with both sides and which one to update; None if it may."""
-    robot = f"the robot ({hello.board}, firmware {hello.firmware_version})"
-    if hello.protocol_version != PROTOCOL_VERSION:
-        robot_is_newer = hello.protocol_version > PROTOCOL_VERSION
-        return BridgeError(
-            "incompatible-protocol",
-            f"{robot} speaks protocol version {hello.protocol_version}, this program ({__version__}) speaks version "
-            f"{PROTOCOL_VERSION}; nothing was sent to it",
-            "update this program to the firmware's version"
-            if robot_is_newer
-            else "update the robot: copy this program's firmware to it",
-            status=Exit.INCOMPATIBLE,
-        )
-    if hello.schema_hash != SCHEMA_HASH:
-        return BridgeError(
-            "incompatible-schema",
-            f"{robot} has message schema {hello.schema_hash.hex()}, this program ({__version__}) has "
-            f"{SCHEMA_HASH.hex()}; nothing was sent to it",
-            "both must come from one release: update the robot with this program's firmware, or, if the robot is the "
-            "newer one, this program",
-            status=Exit.INCOMPATIBLE,
-        )
-    return None
-
-
 class Session:
     """One robot's session: handshake, clock, requests, commands, and what the robot last said of itself."""
 
@@ -141,17 +113,19 @@ class Session:
         self.refusal = ""  # why the last message was not acted on; "" if it was
         self.device_us = 0  # device clock of the last accepted message, unwrapped
         self.counters = Counters()
-        self.clock = ClockSync()
+        self._exchange = ClockExchange()
         self._unwrapper = TickUnwrapper()
         self._device_seq: int | None = None
         self._requests: dict[int, Request] = {}
         self._unsent: list[HostMessage] = []
-        self._sync_sent_us: dict[int, int] = {}  # seq -> when, of unanswered TIME_SYNCs
-        self._sync_burst = 0
-        self._sync_next_us = 0
         self._fresh_us = 0  # when the last SENSOR came, or the session opened
 
     # ---- what the caller may ask ----
+
+    @property
+    def clock(self) -> ClockSync:
+        """What is known of the robot's clock in this session."""
+        return self._exchange.estimate
 
     @property
     def state(self) -> State | None:
@@ -163,7 +137,7 @@ class Session:
         return (
             self.phase is Phase.OPEN
             and self.status is not None
-            and self._sync_burst == 0
+            and self._exchange.settled
             and self.clock.bound_us(now_us) <= CLOCK_BOUND_MAX_US
         )
 
@@ -270,7 +244,7 @@ class Session:
                         self.phase = Phase.WAITING  # the robot's next HELLO starts it again
                 else:
                     self._send(request, now_us)
-        if self.phase is Phase.OPEN and now_us >= self._sync_next_us:
+        if self.phase is Phase.OPEN and now_us >= self._exchange.next_us:
             self._send_sync(now_us)
         return self._take_unsent()
 
@@ -312,12 +286,7 @@ class Session:
         self.hello = hello
         self.error = incompatibility(hello)
         if self.error is None and self.uid is not None and self.uid != hello.uid:
-            self.error = BridgeError(
-                "different-robot",
-                f"another robot is on the port now: expected {self.uid.hex()}, got {hello.uid.hex()}",
-                "connect the first robot again, or start anew to drive this one",
-                status=Exit.LINK_LOST,
-            )
+            self.error = another_robot(self.uid, hello)
         if self.error is not None:
             return
         self.uid = hello.uid
@@ -328,8 +297,10 @@ class Session:
         self._send(request, now_us)
 
     def _awaited(self, ack: Ack) -> bool:
+        if ack.of_type == TimeSync.TYPE:
+            return self._exchange.awaits(ack.of_seq)
         request = self._requests.get(ack.of_type)
-        return ack.of_seq in (self._sync_sent_us if ack.of_type == TimeSync.TYPE else request.seqs if request else ())
+        return request is not None and ack.of_seq in request.seqs
 
     def _on_ack(self, ack: Ack, now_us: int) -> None:
         if not self._awaited(ack):
@@ -363,28 +334,18 @@ class Session:
         self.phase = Phase.OPEN
         self.counters.sessions += 1
         self._fresh_us = now_us
-        self._sync_burst = SYNC_AT_OPEN
         self._send_sync(now_us)
 
     def _on_sync_ack(self, ack: Ack, now_us: int) -> None:
-        t1 = self._sync_sent_us[ack.of_seq]
-        self._sync_sent_us.clear()
-        self.clock.add(t1, self._unwrapper.near(ack.received_us), self._unwrapper.near(ack.t_us), now_us)
-        self._sync_burst = max(0, self._sync_burst - 1)
-        if self._sync_burst:
+        near = self._unwrapper.near
+        if self._exchange.answered(ack.of_seq, near(ack.received_us), near(ack.t_us), now_us):
             self._send_sync(now_us)
-        else:
-            self._sync_next_us = now_us + SYNC_PERIOD_US
 
     def _send_sync(self, now_us: int) -> None:
-        if len(self._sync_sent_us) >= SENDINGS_MAX:  # given up; the next period tries again
-            self._sync_sent_us.clear()
-            self._sync_next_us = now_us + SYNC_PERIOD_US
-            return
-        message = TimeSync(self._next_seq(), self.session, now_us % TICKS_PERIOD_US)
-        self._sync_sent_us[message.seq] = now_us
-        self._sync_next_us = now_us + RETRY_US
-        self._unsent.append(message)
+        if self._exchange.may_send(now_us):
+            message = TimeSync(self._next_seq(), self.session, now_us % TICKS_PERIOD_US)
+            self._exchange.sent(message.seq, now_us)
+            self._unsent.append(message)
 
     def _request(self, build: Callable[[int, int, int], HostMessage], of_type: int = 0) -> Request:
         """Note a request for the next `tick`. Message classes carry their own type number."""
@@ -416,9 +377,8 @@ class Session:
         self.session = 0
         self.armed = False
         self.status = None
-        self.clock = ClockSync()
+        self._exchange = ClockExchange()
         self._unsent.clear()
-        self._sync_sent_us.clear()
 
     def _next_seq(self) -> int:
         self._seq = (self._seq + 1) % 65536
