@@ -161,7 +161,7 @@ def host_module(schema: Schema) -> str:
     ]
     out += [f"{name.upper()} = {value}" for name, value in schema.constants.items()]
     for name, values in schema.enums.items():
-        out += ["", "", f"class {camel(name)}(IntEnum):"]
+        out += ["", "", f"class {camel(name)}(IntEnum):", f'    """Values of `{name}` on the wire."""', ""]
         out += [f"    {item.upper()} = {value}" for item, value in values.items()]
     out += [
         "",
@@ -179,6 +179,8 @@ def host_module(schema: Schema) -> str:
     ]
     for message in schema.messages:
         out += ["", "", "@dataclass(frozen=True, slots=True)", f"class {camel(message.name)}:"]
+        sender = "robot" if message.from_device else "host"
+        out += [f'    """{message.name.upper()}, sent by the {sender}; see protocol/PROTOCOL.md."""', ""]
         out += [f"    TYPE: ClassVar[int] = {message.number}", ""]
         out += [f"    {field.name}: {annotation(field)}" for field in message.fields]
     for side, chosen in (("Device", True), ("Host", False)):

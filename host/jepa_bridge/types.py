@@ -58,6 +58,7 @@ class Goal:
     radius_m: float = 0.25
 
     def distance_m(self, observation: Observation) -> float:
+        """Metres in a straight line from the observed pose."""
         return math.hypot(self.x_m - observation.x_m, self.y_m - observation.y_m)
 
 

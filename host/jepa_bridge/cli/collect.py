@@ -46,6 +46,8 @@ def command(
     from jepa_bridge.cli.extras import needs
 
     with needs("sim"):
+        import mujoco  # noqa: F401 - missing, it is told here once and not by each worker
+
         from jepa_bridge.cli.progress import progress
         from jepa_bridge.learn.collect import collect
 

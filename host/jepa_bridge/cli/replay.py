@@ -59,7 +59,7 @@ def show(report: ReplayReport, *, torn: bool) -> None:
         f"{report.commands} commands, {report.distance_m:.2f} m, {report.contacts} contacts, "
         f"{report.goals_reached} of {report.goals} goals reached"
     )
-    sources = ", ".join(f"{name} {count}" for name, count in report.sources.most_common())
+    sources = ", ".join(f"{name} {count}" for name, count in report.sources.items())
     click.echo(f"commands by source: {sources or 'none'}")
     if torn:
         click.echo("the log's end is torn (the recording process was killed); what is there was replayed")

@@ -8,7 +8,6 @@ model the differences show where it would have decided otherwise (open loop: the
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ class ReplayReport:
     wire_compared: int = 0  # CMD frames on the wire held against the recomputed command
     wire_different: int = 0
     missing: list[str] = field(default_factory=list)  # what the log lacks for an exact replay
-    sources: Counter[str] = field(default_factory=Counter)
+    sources: dict[str, int] = field(default_factory=dict)  # commands by Source
     distance_m: float = 0.0
     contacts: int = 0
     goals: int = 0
@@ -198,7 +197,7 @@ class Replay:
             return self._lacks("a command was recorded at a tick where the replay gives none")
         report = self.report
         report.commands += 1
-        report.sources[decision.source.value] += 1
+        report.sources[decision.source.value] = report.sources.get(decision.source.value, 0) + 1
         difference = max(abs(decision.command.left - recorded["left"]), abs(decision.command.right - recorded["right"]))
         if difference or decision.source.value != recorded["source"]:
             report.different += 1
