@@ -14,20 +14,26 @@ def command() -> None:
 
 
 @command.command("link")
-@click.option("--seconds", type=click.FloatRange(min=1.0), default=20.0, show_default=True, help="Of reaction time.")
-@click.option(
-    "--loss-seconds", type=click.FloatRange(min=1.0), default=60.0, show_default=True, help="Of counting frames."
-)
+@click.option("--port", default="sim://open?seed=1", show_default=True, help="A real robot on blocks: its wheels turn.")
+@click.option("--delay-seconds", type=click.FloatRange(min=1.0), default=20.0, show_default=True)
+@click.option("--loss-seconds", type=click.FloatRange(min=1.0), default=60.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def link(*, seconds: float, loss_seconds: float, as_json: bool) -> None:
-    """Decode rate, SENSOR in to CMD out over a pty with the real firmware, frames lost."""
-    from jepa_bridge.cli.extras import needs
+def link(*, port: str, delay_seconds: float, loss_seconds: float, as_json: bool) -> None:
+    """Decode rate; SENSOR in to CMD out over a pty with the real firmware; frames lost at 50 Hz."""
+    import dataclasses
 
-    with needs("sim"):
-        from jepa_bridge.link.bench import bench_link, report_lines
+    from jepa_bridge.link.bench import decode_rate, delay, loss
 
-        result = bench_link(reaction_seconds=seconds, loss_seconds=loss_seconds)
-    click.echo(json.dumps(result) if as_json else "\n".join(report_lines(result)))
+    values = {
+        "decode": dataclasses.asdict(decode_rate()),
+        "delay": dataclasses.asdict(delay(delay_seconds, port)),
+        "loss": dataclasses.asdict(loss(loss_seconds, port)),
+    }
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        for name, value in values.items():
+            click.echo(f"{name}: {', '.join(f'{key} {item}' for key, item in value.items())}")
 
 
 @command.command("firmware")
