@@ -125,7 +125,7 @@ _limits = _limit_rows()
 
 @micropython.viper
 def _get_items(body_buffer, end: int, items_buffer) -> int:
-    """Read an array of at most 8 integers below 2^30: its item count, 0 for bad form, -1 for too large a value."""
+    """Read an array of at most 8 integers below 2^30: its item count, 0 for bad form, -1 for other items."""
     body = ptr8(body_buffer)
     items = ptr32(items_buffer)
     head = int(body[1])
@@ -142,7 +142,7 @@ def _get_items(body_buffer, end: int, items_buffer) -> int:
         head = int(body[position])
         position += 1
         if head >= 0x40:
-            return 0
+            return -1  # text, null, a float...: nothing that a host sends, so its own form does not matter
         negative = head & 0x20
         value = head & 0x1F
         if value >= 24:

@@ -14,7 +14,7 @@ from schema import CRC_SEED_HIGH, CRC_SEED_LOW, FRAME_MAGIC, FRAME_MAX_BYTES, HE
 
 _CHUNK_BYTES = const(256)
 _CRC_BYTES = const(4)
-_SHORTEST_BODY_BYTES = const(7)  # magic, array head, type, CRC
+_SHORTEST_BODY_BYTES = const(6)  # magic, an empty array, CRC
 _ARRAY_HEAD_1_BYTE = const(0x98)
 _COUNTER_MAX = const(0x3FFFFFFF)
 

@@ -15,7 +15,12 @@ _FRACTION_BITS = const(14)  # of the phase per tick
 _FRACTION_MASK = const(0x3FFF)
 _POSITION_BITS = const(20)  # ONE of sine
 _POSITION_MASK = const(0xFFFFF)
-_PIECE_TICKS = const(256)  # longest piece of path at once: 2 * 256 half ticks * ONE stays below 2^30
+_PIECE_HALF_TICKS = const(500)  # longest piece of path at once: times ONE it stays below 2^30
+_PIECES_A_TURN = const(16)  # a piece turns by 0.4 rad at most: what its chord lacks of its arc is known to 1e-5
+# chord / arc = 1 - turn^2 / 24; with turn in 2^-18 turns, that is 1684 * 2^-26 of sine's ONE
+_CHORD_SHIFT = const(10)
+_CHORD_FACTOR = const(1684)
+_STEP_MAX_M = const(4)  # no robot drives this between two updates: what is beyond is an encoder's error
 _POSITION_MAX_MM = const(0x3FFFFFFF)
 _SPEED_MAX_MM_S = const(10000)
 _SPEED_WINDOW = const(4)  # updates that a speed is measured over: at 20 ms, one tick a window is 1/80 ms
@@ -32,8 +37,8 @@ class Odometry:
         scale = (TURN << _FRACTION_BITS) * 10**21 // (6283185307179586 * track_um * ticks_per_metre)
         self._phase_per_tick = scale >> _FRACTION_BITS
         self._phase_per_tick_fraction = scale & _FRACTION_MASK
-        # a piece may turn by an eighth of a turn at most, lest its chord differ from its arc
-        self._piece_ticks = max(1, min(_PIECE_TICKS, TURN // 8 // max(1, self._phase_per_tick)))
+        self._piece_turn_ticks = max(1, TURN // _PIECES_A_TURN // max(1, self._phase_per_tick))
+        self._step_max_ticks = _STEP_MAX_M * ticks_per_metre
         self._half_ticks_per_metre = 2 * ticks_per_metre
         self._ticks_per_metre = ticks_per_metre
         self.ticks = array("i", [0, 0])  # left, right as last read
@@ -66,25 +71,38 @@ class Odometry:
                 self._remember(i, encoders, now_us)
             return
         self._speeds(encoders, now_us)
-        while left or right:
-            piece = self._piece_ticks
-            left_piece = max(-piece, min(piece, left))
-            right_piece = max(-piece, min(piece, right))
-            self._advance(left_piece, right_piece)
-            left -= left_piece
-            right -= right_piece
+        limit = self._step_max_ticks
+        left = max(-limit, min(limit, left))
+        right = max(-limit, min(limit, right))
+        pieces = 1 + max(
+            abs(right - left) // self._piece_turn_ticks, (abs(left) + abs(right)) // _PIECE_HALF_TICKS
+        )
+        for i in range(pieces):
+            self._advance(
+                left * (i + 1) // pieces - left * i // pieces, right * (i + 1) // pieces - right * i // pieces
+            )
+        # whole metres move over to the start: the count of half ticks stays small, and a metre has them exactly
+        metre = self._half_ticks_per_metre
+        if self._x >= metre or self._x < 0:
+            self._x0_mm = _saturate(self._x0_mm, self._x // metre * 1000)
+            self._x %= metre
+        if self._y >= metre or self._y < 0:
+            self._y0_mm = _saturate(self._y0_mm, self._y // metre * 1000)
+            self._y %= metre
 
     def _advance(self, left, right):
         turn = right - left
         fraction = turn * self._phase_per_tick_fraction + self._phase_fraction
         turned = turn * self._phase_per_tick + (fraction >> _FRACTION_BITS)
         self._phase_fraction = fraction & _FRACTION_MASK
-        # along the middle heading: exact for an arc up to the difference between arc and chord
+        # an arc's chord points along its middle heading
         middle = (self._phase + (turned >> 1)) & (TURN - 1)
         self._phase = (self._phase + turned) & (TURN - 1)
+        turned >>= _CHORD_SHIFT
+        lack = (turned * turned >> 10) * _CHORD_FACTOR >> 16
         half_ticks = left + right
-        x = half_ticks * cosine(middle) + self._x_fraction
-        y = half_ticks * sine(middle) + self._y_fraction
+        x = half_ticks * _shorten(cosine(middle), lack) + self._x_fraction
+        y = half_ticks * _shorten(sine(middle), lack) + self._y_fraction
         self._x += x >> _POSITION_BITS
         self._y += y >> _POSITION_BITS
         self._x_fraction = x & _POSITION_MASK
@@ -112,8 +130,7 @@ class Odometry:
 
     def _millimetres(self, start_mm, half_ticks):
         metre = self._half_ticks_per_metre
-        mm = start_mm + half_ticks // metre * 1000 + (half_ticks % metre * 1000 + metre // 2) // metre
-        return max(-_POSITION_MAX_MM, min(_POSITION_MAX_MM, mm))
+        return _saturate(start_mm, (half_ticks * 1000 + metre // 2) // metre)
 
     def x_mm(self):
         return self._millimetres(self._x0_mm, self._x)
@@ -125,3 +142,15 @@ class Odometry:
         # 2^17 steps a turn, in -2^16..2^16; 12566.375 / 2^18 milliradians each
         steps = ((self._phase ^ (TURN >> 1)) - (TURN >> 1)) >> 11
         return (steps * 12566 + (steps * 3 >> 3) + 0x20000) >> 18
+
+
+def _shorten(component, lack):
+    """component * (1 - lack), both in 2^-20, with no product beyond 2^30."""
+    return component - ((component >> 7) * lack >> 13)
+
+
+def _saturate(position_mm, moved_mm):
+    """Their sum, kept within the wire's bounds without ever being larger on the way."""
+    if position_mm > 0:
+        return position_mm + min(moved_mm, _POSITION_MAX_MM - position_mm)
+    return position_mm + max(moved_mm, -_POSITION_MAX_MM - position_mm)

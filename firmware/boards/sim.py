@@ -117,8 +117,11 @@ class Board:
 
     def wait(self, duration_us):
         """Until a byte comes from the host, or for this time on the firmware's clock."""
-        wall_ms = max(1, duration_us // self._speed_milli)
-        for event in self._poll.ipoll(wall_ms):
+        wall_us = duration_us * 1000 // self._speed_milli
+        if wall_us < 1000:
+            time.sleep_us(wall_us)  # poll counts in milliseconds
+            return
+        for event in self._poll.ipoll(wall_us // 1000):
             if event[1] & _HANG_UP:
                 time.sleep_us(1000)  # nobody holds the line's other end, and poll no longer waits
 
@@ -173,7 +176,10 @@ class Board:
         motor[3] = self._motor_count >> 8
         self._motor_at_us = now_us
         # a packet of 4 bytes goes into a pipe whole or not at all; if not, the next pass tries again
-        self._motor_sent = self._body_out.write(motor, 4) == 4
+        try:
+            self._motor_sent = self._body_out.write(motor, 4) == 4
+        except OSError:
+            sys.exit(0)  # the body is gone
         if self._motor_sent:
             self._motor_count = (self._motor_count + 1) & 0xFFFF
 
