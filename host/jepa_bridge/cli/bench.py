@@ -8,6 +8,19 @@ from typing import Any
 import click
 
 
+DRIVE_COLUMNS = {
+    "seed": "seed",
+    "reached": "reached",
+    "first_movement_s": "moves s",
+    "duration_s": "took s",
+    "distance_m": "drove m",
+    "contacts": "contacts",
+    "plan_ms": "plan ms",
+    "gated": "gated",
+    "replay_same": "replay same",
+}
+
+
 @click.group("bench")
 def command() -> None:
     """Measure link, firmware and driving on this machine."""
@@ -84,10 +97,10 @@ def show_drive(result: dict[str, Any]) -> None:
     table = Table(
         title=f"sim://{result['arena']} to {result['goal']} with {result['model']}, speed {result['speed']:g}"
     )
-    for heading in result["trials"][0]:
-        table.add_column(heading.replace("_", " "), justify="right")
+    for heading in DRIVE_COLUMNS.values():
+        table.add_column(heading, justify="right")
     for trial in result["trials"]:
-        table.add_row(*("-" if value is None else str(value) for value in trial.values()))
+        table.add_row(*("-" if trial[name] is None else str(trial[name]) for name in DRIVE_COLUMNS))
     Console().print(table)
     click.echo(
         f"reached {result['reached']} of {result['runs']}, first movement within {result['first_movement_s_max']} s, "

@@ -17,7 +17,7 @@ from jepa_bridge.drive.core import DriveConfig
 from jepa_bridge.drive.replay import RunSettings
 from jepa_bridge.drive.run import DriveRun, DriveSummary, check_goal
 from jepa_bridge.errors import Exit
-from jepa_bridge.link import open_transport
+from jepa_bridge.link import Clock, open_transport
 from jepa_bridge.plan.mppi import MppiConfig, Planner
 from jepa_bridge.record import Recorder
 from jepa_bridge.resources import shipped
@@ -45,12 +45,14 @@ def drive(**options: Any) -> int:
     quiet = options["quiet"] or options["as_json"]
     with Status(port=options["port"], model=options["model"], quiet=quiet) as status:
         transport = open_transport(options["port"], options["baud"])
+        clock = Clock(transport.time_scale)
         recorder = None
         try:
             if not options["no_log"]:
                 recorder = Recorder.create(
                     Path(options["log_dir"]),
                     metadata={**settings.metadata(), "port": options["port"], "versions": json.dumps(versions())},
+                    now_us=clock.now_us(),
                     cddl=(shipped("protocol") / "bridge.cddl").read_text(),
                     on_problem=lambda what: status.note(f"log: {what}"),
                 )
@@ -65,6 +67,7 @@ def drive(**options: Any) -> int:
                 once=options["once"],
                 time_limit_s=time_limit_s,
                 on_update=status.update,
+                clock=clock,
             )
             with interrupting(run):
                 summary = run.run()
