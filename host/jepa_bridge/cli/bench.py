@@ -10,14 +10,14 @@ import click
 
 DRIVE_COLUMNS = {
     "seed": "seed",
-    "reached": "reached",
+    "reached": "goal",
     "first_movement_s": "moves s",
     "duration_s": "took s",
     "distance_m": "drove m",
-    "contacts": "contacts",
+    "contacts": "hits",
     "plan_ms": "plan ms",
     "gated": "gated",
-    "replay_same": "replay same",
+    "replay_same": "same",
 }
 
 

@@ -1,0 +1,71 @@
+"""collect, train, export, evaluate as their user runs them, on very little data; then drive the result."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from program import error_of, run
+
+from jepa_bridge.errors import Exit
+
+
+def ran_json(*arguments: str) -> dict[str, object]:
+    ran = run(*arguments, "--json")
+    assert ran.returncode == Exit.OK, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A bundle out of two arenas' shards and a recording of the twin."""
+    folder = tmp_path_factory.mktemp("chain")
+    for arena in ("open", "cluttered"):
+        ran_json("collect", "--arena", arena, "--episodes", "4", "--steps", "20", "--out", str(folder / arena))
+    ran = run("--port", "sim://open?seed=5&speed=3", "--goal", "4,4", "--once", "--quiet", "--log", str(folder / "logs"))
+    assert ran.returncode == Exit.OK, ran.stderr
+    sources = [str(folder / name) for name in ("open", "cluttered", "logs")]
+    trained = ran_json("train", *sources, "--steps", "3", "--tier", "tiny", "--out", str(folder / "run"))
+    exported = ran_json("export", str(folder / "run"), "--out", str(folder / "bundle"))
+    return folder, trained, exported
+
+
+def test_shards_and_recordings_are_trained_on_together(chain):
+    folder, trained, _ = chain
+    assert len(list((folder / "run" / "from-logs").glob("*.npz"))) == 1
+    assert trained["shards"] == 3
+
+
+def test_the_export_is_a_bundle_that_loads_and_drives(chain, tmp_path):
+    folder, _, exported = chain
+    assert exported["tier"] == "tiny"
+    report = ran_json("evaluate", "--model", str(folder / "bundle"), "--episodes", "2", "--workers", "1")
+    assert {row["planner"] for row in report["rows"]} > {"model"}  # beside its floors
+    ran = run(
+        "--port", "sim://open?speed=3", "--goal", "4,4", "--time-limit", "3", "--json",
+        "--model", str(folder / "bundle"), "--log", str(tmp_path),
+    )  # fmt: skip
+    assert ran.returncode == Exit.OK, ran.stderr
+    assert json.loads(ran.stdout)["plans"] > 3
+
+
+def test_an_interrupted_collection_goes_on_where_it_was(chain):
+    folder, _, _ = chain
+    before = {path: path.stat().st_mtime_ns for path in (folder / "open").glob("*.npz")}
+    ran_json("collect", "--arena", "open", "--episodes", "4", "--steps", "20", "--out", str(folder / "open"))
+    assert {path: path.stat().st_mtime_ns for path in (folder / "open").glob("*.npz")} == before
+
+
+def test_a_log_is_shown_and_exported(chain, tmp_path):
+    folder, _, _ = chain
+    (log,) = (folder / "logs").glob("*.mcap")
+    info = ran_json("log", "info", str(log))
+    assert (info["board"], info["goals_reached"], info["torn"]) == ("sim", 1, False)
+    assert ran_json("log", "export", str(log), "--out", str(tmp_path / "shard.npz"))["episodes"] >= 1
+    recovered = ran_json("log", "recover", str(log), "--out", str(tmp_path / "copy.mcap"))
+    assert recovered["messages"] == sum(info["counts"].values())
+
+
+def test_nothing_to_train_on_is_said(tmp_path):
+    ran = run("train", str(tmp_path), "--out", str(tmp_path / "run"), "--json")
+    assert (ran.returncode, error_of(ran)["code"]) == (Exit.USAGE, "data-missing")
