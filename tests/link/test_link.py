@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link import Clock, Health, Link, open_transport
+from jepa_bridge.link import Clock, Health, Link, Transport, open_transport
 from jepa_bridge.link.schema import Arm, Cmd, Open, Result, Sensor, State, Stop, StopReason, TimeSync
 
 from .fake_device import FakeDevice
@@ -39,6 +40,11 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 8.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def read_until(deadline: float, transport: Transport) -> None:
+    while time.monotonic() < deadline:
+        transport.read()
 
 
 def drive_until(link: Link, condition: Callable[[], bool], timeout_s: float = 8.0) -> None:
@@ -319,6 +325,7 @@ def test_reconnects_to_the_same_robot_disarmed_and_to_no_other(tmp_path: Path) -
             assert not link.armed
             assert link.stats().reconnects == 1
             port.unlink()
+        eventually(lambda: link.health() is Health.LOST)
         with FakeDevice(uid=b"\x09\x09\x09\x09") as other:
             port.symlink_to(other.path)
             with pytest.raises(BridgeError) as error:
@@ -344,6 +351,27 @@ def test_a_port_in_use_names_its_holder() -> None:
             assert f"(pid {holder.pid})" in error.value.message
             holder.communicate(b"\n", timeout=20)
         open_transport(device.path).close()
+
+
+def test_a_network_port_carries_bytes_and_its_end_is_link_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        transport = open_transport(f"socket://127.0.0.1:{server.getsockname()[1]}")
+        peer, _ = server.accept()
+        assert transport.read() == b""
+        peer.sendall(bytes(range(200)))
+        got = b""
+        deadline = time.monotonic() + 8
+        while len(got) < 200 and time.monotonic() < deadline:
+            got += transport.read()
+        assert got == bytes(range(200))
+        assert transport.write(b"hello")
+        assert peer.recv(10) == b"hello"
+        peer.close()
+        with pytest.raises(BridgeError) as error:
+            read_until(deadline, transport)
+        assert error.value.code == "link-lost"
+        transport.close()
+        transport.close()
 
 
 def test_ports_that_cannot_be_opened_say_why(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link.clock import UNKNOWN_BOUND_US
 from jepa_bridge.link.codec import body_of_payload, decode, encode, frame_of_body
 from jepa_bridge.link.frame import FrameError, FrameReader
 from jepa_bridge.link.no_hello import no_hello
@@ -234,7 +233,7 @@ class Link:
                 reboots=counters.reboots,
                 reconnects=self._reconnects,
                 rtt_us=session.clock.round_trip_us if synced else None,
-                clock_bound_us=min(bound_us, UNKNOWN_BOUND_US) if synced else None,
+                clock_bound_us=bound_us if synced else None,
             )
 
     def close(self) -> None:

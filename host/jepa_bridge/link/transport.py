@@ -43,9 +43,10 @@ class Transport:
         """What has arrived, at most `max_bytes`; b"" if nothing came within the read timeout. Raises `link-lost`."""
         try:
             # pyserial's read waits until it has all that was asked for, so ask for one byte and then for what is there
-            data = self._port.read(1)
-            waiting = min(self._port.in_waiting, max_bytes - 1) if data else 0
-            return bytes(data + self._port.read(waiting) if waiting else data)
+            data: bytes = self._port.read(1)
+            while data and len(data) < max_bytes and (waiting := self._port.in_waiting):
+                data += self._port.read(min(waiting, max_bytes - len(data)))
+            return data
         except (OSError, TypeError) as error:  # TypeError: pyserial on a descriptor that has gone
             raise self._lost(error) from error
 
