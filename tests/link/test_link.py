@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -387,11 +388,27 @@ def test_ports_that_cannot_be_opened_say_why(tmp_path: Path) -> None:
         assert error.value.hint
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
-def test_a_port_of_another_user_names_the_group_to_join(tmp_path: Path) -> None:
-    port = tmp_path / "tty"
-    port.touch(mode=0)
-    with pytest.raises(BridgeError) as error:
-        open_transport(str(port))
-    assert error.value.code == "port-permission"
-    assert "usermod -aG" in error.value.hint
+@pytest.mark.parametrize(
+    ("number", "code", "says"),
+    [
+        (errno.EACCES, "port-permission", "sudo usermod -aG "),
+        (errno.EBUSY, "port-busy", "end that program"),
+        (errno.EIO, "port-failed", "alive"),
+    ],
+)
+def test_a_port_that_the_system_refuses_names_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: str, says: str
+) -> None:
+    """The system's refusal is played, because root is refused nothing."""
+    with FakeDevice(hello=False) as device:
+        with monkeypatch.context() as patched:
+
+            def refuse(*_: object) -> int:
+                raise OSError(number, os.strerror(number))
+
+            patched.setattr(os, "open", refuse)
+            with pytest.raises(BridgeError) as error:
+                open_transport(device.path)
+        assert error.value.code == code
+        assert error.value.status is Exit.PORT
+        assert says in error.value.hint
