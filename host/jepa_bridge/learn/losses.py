@@ -18,9 +18,13 @@ from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 if TYPE_CHECKING:
     from jepa_bridge.learn.model import Encoder, WorldModule
 
-# What confidence predicts: at this step of the rollout both errors are within these bounds.
+# What confidence predicts: at this step of the rollout, the position and the mean over the sensors are within these
+# bounds. Ranges count up to REACH_M: in the horizon's 2 s at 0.5 m/s nothing further away can be met, and what comes
+# into view over there is anybody's guess.
 POSITION_BOUND_M = 0.15
-RANGE_BOUND_M = 0.4  # mean over the sensors that gave a reading; what hid behind a corner comes into view at 1 m or so
+RANGE_BOUND_M = 0.2
+REACH_M = 1.0
+
 
 SMALL_POSITION_M = 0.03
 SMALL_TURN = 0.05  # in cosine and sine: about 3 degrees
@@ -71,15 +75,15 @@ def losses(
     }
 
     read = module.readout.ranges(code)  # [H, B, 8]
-    parts["ranges"], mean_error_m = _range_loss(read, future[..., :RANGES])
+    parts["ranges"] = _range_loss(read, future[..., :RANGES])
 
     with torch.no_grad():
-        within = (off_m.norm(dim=-1) <= POSITION_BOUND_M) & (mean_error_m <= RANGE_BOUND_M)
+        within = within_bounds(off_m.norm(dim=-1), read, future[..., :RANGES])  # [H, B]
     parts["confidence"] = functional.binary_cross_entropy(confidence, within.to(confidence.dtype))
 
     seen = vectors[:, pair : pair + 2, :RANGES]  # [B, 2, 8]
     codes = module.encoder.local(seen)  # [B, 2, L]
-    parts["seen"], _ = _range_loss(module.readout.ranges(codes), seen)
+    parts["seen"] = _range_loss(module.readout.ranges(codes), seen)
     parts["variance"], parts["covariance"] = _spread(codes[:, 0])
     assert pair < horizon
     parts["inverse"] = functional.mse_loss(module.inverse(codes[:, 0], codes[:, 1]), actions[:, pair])
@@ -97,13 +101,20 @@ def _huber(error: Tensor) -> Tensor:
     return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
 
 
-def _range_loss(read: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Read and wanted contract ranges [..., 8] -> weighted loss, and the mean absolute error in metres [...]."""
+def within_bounds(off_m: Tensor, read: Tensor, wanted: Tensor) -> Tensor:
+    """Distance from the true position [...], read and true contract ranges [..., 8] -> whether confidence was due."""
+    known = wanted >= 0.0
+    reach = REACH_M / RANGE_SCALE_M
+    error_m = (read.clamp(0.0, reach) - wanted.clamp(0.0, reach)).abs() * RANGE_SCALE_M * known
+    return (off_m <= POSITION_BOUND_M) & (error_m.sum(dim=-1) / known.sum(dim=-1).clamp(min=1) <= RANGE_BOUND_M)
+
+
+def _range_loss(read: Tensor, wanted: Tensor) -> Tensor:
+    """Read and wanted contract ranges [..., 8] -> weighted loss."""
     known = (wanted >= 0.0).to(read.dtype)
     error_m = (read - wanted) * RANGE_SCALE_M * known
     near = 1.0 + (NEAR_FACTOR - 1.0) * torch.exp(-torch.square(wanted * RANGE_SCALE_M / NEAR_M))
-    loss = (near * _huber(error_m / SMALL_RANGE_M)).sum() / known.sum().clamp(min=1.0)
-    return loss, error_m.abs().sum(dim=-1) / known.sum(dim=-1).clamp(min=1.0)
+    return (near * _huber(error_m / SMALL_RANGE_M)).sum() / known.sum().clamp(min=1.0)
 
 
 def _spread(code: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jepa_bridge.learn.losses import POSITION_BOUND_M, RANGE_BOUND_M
+from jepa_bridge.learn.losses import POSITION_BOUND_M, RANGE_BOUND_M, REACH_M, within_bounds
 from jepa_bridge.learn.model import split, with_motion
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
@@ -40,7 +40,7 @@ def validate(module: WorldModule, windows: Windows, count: int = 4000, seed: int
     read = module.readout.ranges(code).clamp(0.0, 1.0)
     error_m = (read - future[..., :RANGES]).abs() * RANGE_SCALE_M * known
     off_range_m = error_m.sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
-    within = (off_m <= POSITION_BOUND_M) & (off_range_m <= RANGE_BOUND_M)  # [H, B]
+    within = within_bounds(off_m, read, future[..., :RANGES])  # [H, B]
 
     sure, right = confidence.flatten().numpy(), within.flatten().numpy()
     steps = -np.repeat(np.arange(confidence.shape[0]), confidence.shape[1]).astype(np.float64)
@@ -57,7 +57,7 @@ def validate(module: WorldModule, windows: Windows, count: int = 4000, seed: int
         "confidence_auroc_step_only": round(auroc(steps, right), 4),
         "code_deviation": round(float(codes.std(dim=0).mean()), 4),
         "code_rank": round(effective_rank(codes.numpy()), 1),
-        "bounds": {"position_m": POSITION_BOUND_M, "ranges_m": RANGE_BOUND_M},
+        "bounds": {"position_m": POSITION_BOUND_M, "ranges_m": RANGE_BOUND_M, "reach_m": REACH_M},
     }
 
 

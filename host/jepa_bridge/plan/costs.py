@@ -58,14 +58,14 @@ class EmbeddingCost:
 class ClearanceWeights:
     """In metres to go: what a weight is multiplied with is worth that many metres of mean distance."""
 
-    margin_m: float = 0.16  # nearer than this to an obstacle costs, growing with the square
+    margin_m: float = 0.20  # nearer than this to an obstacle costs, growing with the square
     margin: float = 0.6
     touch_m: float = 0.04  # a range this short is as good as a collision
     touch: float = 2.0
     heading: float = 0.3  # only near the goal, and only if the goal has a heading
     calm: float = 0.1  # wheel speed at the goal: arrive and stand
     smooth: float = 0.01  # change from one action to the next
-    doubt: float = 0.1  # confidence below one
+    doubt: float = 0.3  # confidence below one
     near_m: float = 0.5  # what counts as near the goal for the heading
 
 

@@ -43,7 +43,7 @@ class MppiConfig:
     temperature: float = 0.1
     std: float = 0.5  # of the noise in the first iteration, in wheel commands
     std_decay: float = 0.8  # each further iteration
-    correlation: float = 0.8  # of the noise from one step to the next
+    correlation: float = 0.6  # of the noise from one step to the next
     cost: str = "clearance"
 
     def __post_init__(self) -> None:
