@@ -1,6 +1,6 @@
 """Measures the link: decoding speed, the delay from a sensor frame to a command, and lost frames.
 
-    python tests/bench/link.py --json
+    jepa-bridge bench link --json
 
 `decode_rate` needs nothing but this package. `delay` and `loss` talk to a robot, by default the twin with the real
 firmware (`sim://open?seed=1`), and arm it: put a real robot on blocks, its wheels turn.
