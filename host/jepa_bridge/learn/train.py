@@ -1,6 +1,6 @@
 """Trains a world model on shards: read `train` from top to bottom.
 
-    checkpoint = train(sorted(Path("data").glob("*.npz")), Path("run"), TrainConfig(tier="small", steps=6000))
+    checkpoint = train(sorted(Path("data").glob("*.npz")), Path("run"), TrainConfig(tier="small"))
 
 Step n draws its batch from a generator seeded with (seed, n), so a run that was stopped and resumed is the same run.
 """
@@ -39,7 +39,7 @@ class TrainConfig:
     """One training run. Everything that changes the result is here or in the data."""
 
     tier: str = "small"
-    steps: int = 6000
+    steps: int = 9500
     batch: int = 256  # windows
     horizon: int = 10  # the horizon that is planned with
     learning_rate: float = 2e-3
