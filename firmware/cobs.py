@@ -7,13 +7,13 @@ import micropython
 
 
 @micropython.viper
-def encode(body_buffer, length: int, line_buffer) -> int:
-    """Write 00 | COBS(body[:length]) | 00 into the line buffer; return how many bytes that is."""
+def encode(body_buffer, length: int, line_buffer, start: int) -> int:
+    """Write 00 | COBS(body[:length]) | 00 to line[start:]; return the end."""
     body = ptr8(body_buffer)
     line = ptr8(line_buffer)
-    line[0] = 0
-    code_at = 1
-    to = 2
+    line[start] = 0
+    code_at = start + 1
+    to = start + 2
     i = 0
     while i < length:
         byte = body[i]

@@ -1,7 +1,7 @@
 """Frames on the line: 00 | COBS( B1 | CBOR | CRC-32 ) | 00. A Receiver for one direction, a Sender for the other.
 
-Neither allocates after start-up, and neither waits: the Receiver takes bytes in any portions, the Sender keeps the
-unfinished tail of one frame and drops newer ones while the line is full.
+Neither allocates after start-up, and neither waits: the Receiver takes bytes in any portions, the Sender keeps what the
+line did not take, up to the length of two frames, and drops newer frames whole while there is no room.
 """
 
 import micropython
@@ -16,6 +16,7 @@ _CHUNK_BYTES = const(256)
 _CRC_BYTES = const(4)
 _SHORTEST_BODY_BYTES = const(6)  # magic, an empty array, CRC
 _ARRAY_HEAD_1_BYTE = const(0x98)
+_LINE_FRAME_BYTES = const(128 + 3)  # COBS adds one byte, and a zero on either side
 _COUNTER_MAX = const(0x3FFFFFFF)
 
 # indices into a receiver's place
@@ -107,12 +108,15 @@ class Sender:
         self.body[0] = FRAME_MAGIC
         self.frames_dropped = 0
         self._board = board
-        self._line = bytearray(FRAME_MAX_BYTES + 3)  # COBS adds one byte, and a zero on either side
+        # Two frames: at 115200 baud an ACK that falls due together with a SENSOR would else be dropped each time. Not
+        # more, because what waits here grows old.
+        self._line = bytearray(2 * _LINE_FRAME_BYTES)
         self._pending = 0  # bytes of _line that the board has not taken yet
 
     def ready(self):
-        """Whether a new frame could go out now; if not, the frame that the caller had in mind counts as dropped."""
-        if self.flush():
+        """Whether there is room for a frame; if not, the one that the caller had in mind counts as dropped."""
+        self.flush()
+        if self._pending <= _LINE_FRAME_BYTES:
             return True
         if self.frames_dropped < _COUNTER_MAX:
             self.frames_dropped += 1
@@ -122,11 +126,11 @@ class Sender:
         """Frame body[1:end] and give it to the board. Only after ready()."""
         seeded = seeded_by_schema(self.body)
         crc32.append(self.body, end, CRC_SEED_HIGH if seeded else 0, CRC_SEED_LOW if seeded else 0)
-        self._pending = cobs.encode(self.body, end + _CRC_BYTES, self._line)
+        self._pending = cobs.encode(self.body, end + _CRC_BYTES, self._line, self._pending)
         self.flush()
 
     def flush(self):
-        """Give the board what it takes of the unfinished frame; true when nothing is left."""
+        """Give the board what it takes; true when nothing is left."""
         if self._pending:
             accepted = self._board.write(self._line, self._pending)
             if accepted:

@@ -11,7 +11,9 @@ from binascii import unhexlify
 from micropython import const
 
 import micropython
+
 import ticks
+from schema import CAPABILITY_BATTERY_SENSOR, CAPABILITY_BUMP_SENSOR
 
 try:
     from cpython_files import open_descriptor, poll_input
@@ -82,7 +84,7 @@ class Board:
         self.uid = unhexlify(keys.pop("uid", "73696d00"))
         self.boot_id = int(keys.pop("boot_id", "1"))
         self.reset_cause = int(keys.pop("reset_cause", "1"))
-        self.capabilities = 3  # bump sensor, battery sensor
+        self.capabilities = CAPABILITY_BUMP_SENSOR | CAPABILITY_BATTERY_SENSOR
         self.start_pose = (
             int(keys.pop("x_mm", "0")), int(keys.pop("y_mm", "0")), int(keys.pop("heading_mrad", "0"))
         )
