@@ -4,6 +4,7 @@ The host here is a second, independent reading of PROTOCOL.md from cbor2 and zli
 and none with the bridge.
 """
 
+import contextlib
 import os
 import pty
 import select
@@ -115,7 +116,12 @@ class Robot:
 
         command = [*interpreter, str(program), "sim", *(f"{key}={value}" for key, value in keys.items())]
         self.process = subprocess.Popen(
-            command, cwd=FIRMWARE, stdin=slave, stdout=slave, close_fds=False, preexec_fn=place_descriptors,
+            command,
+            cwd=FIRMWARE,
+            stdin=slave,
+            stdout=slave,
+            close_fds=False,
+            preexec_fn=place_descriptors,  # noqa: PLW1509 - no threads here
             env={**os.environ, **(environment or {})},
         )
         for descriptor in (slave, body_read, motor_write):
@@ -168,13 +174,17 @@ class Robot:
     def send_body(self):
         body = self.body
         packet = struct.pack(
-            "<I8HiiHBB", int(time.monotonic() * 1e6) % PERIOD, *body["ranges"], body["left"], body["right"],
-            body["battery"], body["bump"], 0,
+            "<I8HiiHBB",
+            int(time.monotonic() * 1e6) % PERIOD,
+            *body["ranges"],
+            body["left"],
+            body["right"],
+            body["battery"],
+            body["bump"],
+            0,
         )
-        try:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self.body_write, packet)
-        except (BlockingIOError, BrokenPipeError):
-            pass
 
     def write(self, data):
         os.write(self.master, data)
@@ -230,10 +240,8 @@ class Robot:
 
     def close(self):
         for descriptor in (self.body_write, self.master, self.motor_read):
-            try:
+            with contextlib.suppress(OSError):
                 os.close(descriptor)
-            except OSError:
-                pass
         try:
             self.process.wait(5)
         finally:

@@ -1,13 +1,31 @@
 """A packet costs no heap, in real MicroPython with the heap locked: any allocation is a MemoryError there."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
-
 from conftest import INSIDE
 from running_firmware import (
-    ARM, ARMED, CLEAR, CMD, DRIVING, IDLE, LOG, MICROPYTHON, OPEN, OPENED, POSE, SENSOR, STATUS, STOP, STOPPED,
-    TIME_SYNC, Robot, host_frame,
+    ARM,
+    ARMED,
+    CLEAR,
+    CMD,
+    DRIVING,
+    IDLE,
+    LOG,
+    MICROPYTHON,
+    OPEN,
+    OPENED,
+    POSE,
+    ROOT,
+    SENSOR,
+    STATUS,
+    STOP,
+    STOPPED,
+    TIME_SYNC,
+    Robot,
+    host_frame,
 )
 
 pytestmark = pytest.mark.skipif(not Path(MICROPYTHON).exists(), reason="no MicroPython for this machine")
@@ -50,3 +68,13 @@ def test_the_sim_boards_loop_allocates_nothing():
         assert len(robot.of(SENSOR)) > 20
         assert robot.of(STATUS)
         assert len(robot.of(LOG)) >= 2
+
+
+def test_the_bench_compares_three_ways_to_the_same_bytes():
+    script = ROOT / "tests" / "bench" / "firmware_encode.py"
+    result = json.loads(subprocess.check_output([MICROPYTHON, str(script), "--json"], timeout=60))
+    ways = result["ways"]
+    assert ways["viper"]["heap_bytes"] == ways["bytecode"]["heap_bytes"] == 0
+    assert ways["general"]["heap_bytes"] > 1000
+    # on an idle machine about 20; a loaded one slows all three
+    assert ways["viper"]["median_us"] * 4 < ways["bytecode"]["median_us"]

@@ -115,9 +115,9 @@ def test_odometry_follows_float_arithmetic_over_long_drives(track_um, ticks_per_
             reference.move(left, right)
             driven_m += abs(left + right) / 2 / ticks_per_metre
             if step % 100 == 0:
-                worst_m = max(worst_m, math.hypot(
-                    odometry.x_mm() / 1000 - reference.x, odometry.y_mm() / 1000 - reference.y
-                ))
+                worst_m = max(
+                    worst_m, math.hypot(odometry.x_mm() / 1000 - reference.x, odometry.y_mm() / 1000 - reference.y)
+                )
                 worst_rad = max(worst_rad, angle_between(odometry.heading_mrad() / 1000, reference.heading))
     record_property("driven_m", driven_m)
     record_property("worst_mm", worst_m * 1000)
@@ -234,8 +234,14 @@ def test_every_intermediate_fits_a_small_int_of_31_bits():
 
 @pytest.mark.parametrize(
     ("later", "earlier", "expected"),
-    [(5, 3, 2), (3, 5, -2), (0, PERIOD - 1, 1), (PERIOD - 1, 0, -1), (PERIOD // 2 - 1, 0, PERIOD // 2 - 1),
-     (PERIOD // 2, 0, -PERIOD // 2)],
+    [
+        (5, 3, 2),
+        (3, 5, -2),
+        (0, PERIOD - 1, 1),
+        (PERIOD - 1, 0, -1),
+        (PERIOD // 2 - 1, 0, PERIOD // 2 - 1),
+        (PERIOD // 2, 0, -PERIOD // 2),
+    ],
 )
 def test_times_are_compared_modulo_2_to_30(later, earlier, expected):
     import ticks

@@ -1,15 +1,38 @@
 """`main.py sim` as the twin starts it: a real pty, a body behind pipes, MicroPython and CPython."""
 
+import itertools
 import os
 import time
 
 import cbor2
 import pycddl
 import pytest
-
 from running_firmware import (
-    ACK, ARM, ARMED, CLEAR, CMD, DRIVING, FIRMWARE, HELLO, IDLE, LOG, OPEN, OPENED, PERIOD, POSE, REBOOT, ROOT, SEED,
-    SENSOR, STATUS, STOP, STOPPED, TIME_SYNC, Robot, frame, host_frame,
+    ACK,
+    ARM,
+    ARMED,
+    CLEAR,
+    CMD,
+    DRIVING,
+    FIRMWARE,
+    HELLO,
+    IDLE,
+    LOG,
+    OPEN,
+    OPENED,
+    PERIOD,
+    POSE,
+    REBOOT,
+    ROOT,
+    SEED,
+    SENSOR,
+    STATUS,
+    STOP,
+    STOPPED,
+    TIME_SYNC,
+    Robot,
+    frame,
+    host_frame,
 )
 
 OK, WRONG_STATE, WRONG_SESSION, WRONG_VERSION, FAULT_PRESENT = range(5)
@@ -52,8 +75,21 @@ def test_an_idle_robot_says_hello_twice_a_second(robot):
     device = robot(uid="0102030405", boot_id=99, reset_cause=3, range_max_mm=1234)
     device.pump(5, lambda: len(device.of(HELLO)) == 4)
     hellos = device.of(HELLO)
-    assert hellos[0][4:] == [1, SEED.to_bytes(4, "big"), bytes(range(1, 6)), 99, "0.1.0", "sim", 3, hellos[0][11], 50,
-                             1234, 80, 500, 3]
+    assert hellos[0][4:] == [
+        1,
+        SEED.to_bytes(4, "big"),
+        bytes(range(1, 6)),
+        99,
+        "0.1.0",
+        "sim",
+        3,
+        hellos[0][11],
+        50,
+        1234,
+        80,
+        500,
+        3,
+    ]
     assert device_seconds(hellos) == pytest.approx(1.5, abs=0.1)
     assert hellos[3][11] - hellos[0][11] == pytest.approx(1500, abs=100), "uptime"
     assert not device.of(SENSOR)
@@ -187,8 +223,13 @@ def test_garbage_moves_nothing(fast_robot):
     device = fast_robot()
     device.open()
     assert device.ask(ARM) == OK
-    for data in (b"\x03\x04import machine\r\n\0", os.urandom(300) + b"\0", frame(b"\x87\x13", SEED ^ 1),
-                 host_frame(CMD, 5, device.session, 0, 81, 0, 0), host_frame(200, 1, device.session, 0)):
+    for data in (
+        b"\x03\x04import machine\r\n\0",
+        os.urandom(300) + b"\0",
+        frame(b"\x87\x13", SEED ^ 1),
+        host_frame(CMD, 5, device.session, 0, 81, 0, 0),
+        host_frame(200, 1, device.session, 0),
+    ):
         device.write(data)
     status = device.wait_for(STATUS, lambda m: m[10] >= 3 and m[11] >= 2)
     assert status[4] == ARMED
@@ -219,7 +260,7 @@ def test_logs_are_at_most_two_a_second(fast_robot):
         device.pump(0.05)
     logs = device.of(LOG)
     assert len(logs) >= 3
-    for earlier, later in zip(logs, logs[1:], strict=False):
+    for earlier, later in itertools.pairwise(logs):
         assert (later[3] - earlier[3]) % PERIOD > 490_000
 
 

@@ -138,8 +138,13 @@ def test_a_new_session_starts_a_new_counter():
 
 @pytest.mark.parametrize(
     ("state", "result", "then"),
-    [(OPEN, OK, ARMED), (ARMED, OK, ARMED), (DRIVING, OK, DRIVING), (STOPPED, FAULT_PRESENT, STOPPED),
-     (IDLE, WRONG_SESSION, IDLE)],
+    [
+        (OPEN, OK, ARMED),
+        (ARMED, OK, ARMED),
+        (DRIVING, OK, DRIVING),
+        (STOPPED, FAULT_PRESENT, STOPPED),
+        (IDLE, WRONG_SESSION, IDLE),
+    ],
 )
 def test_arm(state, result, then):
     device = device_in(state)
@@ -193,7 +198,8 @@ def test_after_clear_only_arm_leads_back_to_movement():
 
 
 @pytest.mark.parametrize(
-    ("state", "result"), [(OPEN, OK), (STOPPED, OK), (ARMED, WRONG_STATE), (DRIVING, WRONG_STATE), (IDLE, WRONG_SESSION)]
+    ("state", "result"),
+    [(OPEN, OK), (STOPPED, OK), (ARMED, WRONG_STATE), (DRIVING, WRONG_STATE), (IDLE, WRONG_SESSION)],
 )
 def test_pose(state, result):
     device = device_in(state)
@@ -269,9 +275,15 @@ def test_no_session_is_not_a_session_called_0():
 
 @pytest.mark.parametrize(
     ("expires_in", "applied", "counter"),
-    [(1, True, None), (500 * MS, True, None), (500 * MS + 1, False, "frames_refused"), (0, False, "commands_expired"),
-     (-1, False, "commands_expired"), (-PERIOD // 2, False, "commands_expired"),
-     (PERIOD // 2 - 1, False, "frames_refused")],
+    [
+        (1, True, None),
+        (500 * MS, True, None),
+        (500 * MS + 1, False, "frames_refused"),
+        (0, False, "commands_expired"),
+        (-1, False, "commands_expired"),
+        (-PERIOD // 2, False, "commands_expired"),
+        (PERIOD // 2 - 1, False, "frames_refused"),
+    ],
 )
 @pytest.mark.parametrize("now", [0, 12345, PERIOD - 1, PERIOD - 250 * MS])
 def test_expiry_bounds_whatever_the_clock_reads(now, expires_in, applied, counter):

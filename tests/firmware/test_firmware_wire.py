@@ -2,20 +2,43 @@
 
 import json
 import random
+import zlib
 
 import cbor2
 import pytest
-import zlib
 from running_firmware import (
-    ACK, ARM, CLEAR, CMD, HELLO, OPEN, POSE, REBOOT, ROOT, SEED, SENSOR, STATUS, STOP, TIME_SYNC, cobs, device_frame,
-    frame, host_frame, uncobs,
+    ACK,
+    ARM,
+    CLEAR,
+    CMD,
+    HELLO,
+    OPEN,
+    POSE,
+    REBOOT,
+    ROOT,
+    SEED,
+    SENSOR,
+    STATUS,
+    STOP,
+    TIME_SYNC,
+    cobs,
+    device_frame,
+    frame,
+    host_frame,
+    uncobs,
 )
 
 BIG = (1 << 30) - 1
 EDGES = [0, 1, 23, 24, 255, 256, 65535, 65536, BIG]
 LIMITS = {
-    OPEN: [(1, 255)], TIME_SYNC: [], ARM: [], CMD: [(-80, 80), (-80, 80), (0, BIG)], STOP: [(0, 4)], CLEAR: [],
-    REBOOT: [], POSE: [(-BIG, BIG), (-BIG, BIG), (-3142, 3142)],
+    OPEN: [(1, 255)],
+    TIME_SYNC: [],
+    ARM: [],
+    CMD: [(-80, 80), (-80, 80), (0, BIG)],
+    STOP: [(0, 4)],
+    CLEAR: [],
+    REBOOT: [],
+    POSE: [(-BIG, BIG), (-BIG, BIG), (-3142, 3142)],
 }
 HEADER = [(0, 65535), (0, BIG), (0, BIG)]
 
@@ -30,10 +53,14 @@ def device_messages(draw, count):
         header = [an_integer(draw, signed=False) for _ in range(3)]
         type_, rest = draw.choice([(SENSOR, 25), (STATUS, 12), (ACK, 4)])
         # ranges, ages and speeds are short; only as long as a frame may be
-        yield [type_, *header, *(
-            None if draw.random() < 0.2 else draw.randrange(-30000, 30000) if i < 16 else an_integer(draw)
-            for i in range(rest)
-        )]
+        yield [
+            type_,
+            *header,
+            *(
+                None if draw.random() < 0.2 else draw.randrange(-30000, 30000) if i < 16 else an_integer(draw)
+                for i in range(rest)
+            ),
+        ]
 
 
 def test_encoded_messages_equal_cbor2_byte_for_byte(run_inside):
@@ -76,8 +103,33 @@ def mutate(draw, message):
     if kind == 0:
         message = list(message)
         message[draw.randrange(len(message))] = draw.choice(
-            [None, -1, -80, -81, 80, 81, 3142, 3143, BIG, BIG + 1, -BIG, -BIG - 1, 1 << 31, -(1 << 31) - 1, 1 << 32,
-             1 << 40, -(1 << 63), (1 << 64) - 1, "a", b"b", 1.5, [], True, 0, 5]
+            [
+                None,
+                -1,
+                -80,
+                -81,
+                80,
+                81,
+                3142,
+                3143,
+                BIG,
+                BIG + 1,
+                -BIG,
+                -BIG - 1,
+                1 << 31,
+                -(1 << 31) - 1,
+                1 << 32,
+                1 << 40,
+                -(1 << 63),
+                (1 << 64) - 1,
+                "a",
+                b"b",
+                1.5,
+                [],
+                True,
+                0,
+                5,
+            ]
         )
         return host_frame(*message)
     if kind == 1:
@@ -146,7 +198,7 @@ def test_valid_vectors_from_hosts_are_accepted_with_their_values(run_inside, vec
         frames, run_inside("wire.py", [["feed", v["frame"]] for v in frames]), strict=True
     ):
         assert (bad, refused) == (0, 0), vector["name"]
-        assert accepted[0][1:] == list(vector["values"].values()), vector["name"]
+        assert accepted == [cbor2.loads(bytes.fromhex(vector["body"]))], vector["name"]
 
 
 def test_valid_vectors_of_integers_are_encoded_alike(run_inside, vectors):

@@ -4,6 +4,8 @@ Given a list of [pass, hex of host frames], print what each part of the work all
 heap_lock raises MemoryError, which ends this program with a traceback.
 """
 
+# ruff: noqa: PTH123 - MicroPython is told its path first, and has no pathlib
+
 import gc
 import json
 import sys
@@ -103,7 +105,16 @@ micropython.heap_lock()
 passes()
 micropython.heap_unlock()
 after = gc.mem_alloc()
-print(json.dumps({
-    "bytes": after - before, "states": list(states), "frames": board.frames, "ok": loop.session.frames_ok,
-    "bad": loop.receiver.frames_bad, "refused": loop.safety.frames_refused, "dropped": loop.sender.frames_dropped,
-}))
+print(
+    json.dumps(
+        {
+            "bytes": after - before,
+            "states": list(states),
+            "frames": board.frames,
+            "ok": loop.session.frames_ok,
+            "bad": loop.receiver.frames_bad,
+            "refused": loop.safety.frames_refused,
+            "dropped": loop.sender.frames_dropped,
+        }
+    )
+)

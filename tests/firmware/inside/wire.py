@@ -4,6 +4,8 @@ Given [["encode", [items with null]], ["feed", hex]...], print a list of hex fra
 [accepted messages, frames_bad, refused].
 """
 
+# ruff: noqa: PTH123 - MicroPython is told its path first, and has no pathlib
+
 import json
 import sys
 from array import array
@@ -11,8 +13,8 @@ from binascii import hexlify, unhexlify
 
 sys.path.insert(1, sys.argv[1])
 
-import micropython  # noqa: F401  (installs the viper names under CPython)
 import codec
+import micropython  # noqa: F401  (installs the viper names under CPython)
 from frame import Receiver, Sender
 
 line = bytearray()
