@@ -159,7 +159,7 @@ class Safety:
         if self.session and ticks.diff(now_us, self._heard_us) >= _SILENCE_MAX_US:
             self.session = 0
             self.state = STATE_IDLE
-            self._halt()
+            self._halt()  # the last command has long expired; said again, so that this does not hang on two timers
             if not self.latched:
                 self.fault = FAULT_SESSION_LOST
 
@@ -176,8 +176,7 @@ class Safety:
         """The fault that is there now, or FAULT_NONE. It stops what moves or may move, and bars ARM and CLEAR."""
         self._condition = fault
         if fault == FAULT_MOTOR_DRIVER:
-            if self.fault != FAULT_MOTOR_DRIVER:
-                self.fail(fault)
+            self.fail(fault)
         elif fault != FAULT_NONE and (self.state == STATE_ARMED or self.state == STATE_DRIVING):
             self.fail(fault)
 

@@ -235,9 +235,24 @@ def test_messages_of_another_session_are_refused_and_counted(message):
     assert device.state == OPEN
 
 
-def test_time_sync_needs_no_fresh_seq():
+def test_time_sync_needs_no_fresh_seq_and_does_not_turn_the_counter_back():
     device = device_in(OPEN, seq=100)
     assert device.time_sync(seq=50) == OK
+    assert device.arm(seq=60) == NO_ANSWER
+    assert device.state == OPEN
+
+
+def test_session_1_is_a_session_like_any():
+    device = Device()
+    assert device.open(session=1) == OK
+    assert device.arm(session=1) == OK
+    assert device.cmd(session=1)
+
+
+def test_the_announced_cap_is_the_tested_one():
+    import safety
+
+    assert safety.EXPIRY_MAX_MS == 500
 
 
 # ---- commands -------------------------------------------------------------------------------------------
@@ -307,6 +322,15 @@ def test_an_expired_command_halts_and_stays_armed(now):
     assert device.cmd()
 
 
+def test_a_command_expires_to_the_microsecond():
+    device = device_in(ARMED)
+    device.cmd(expires_in=1000)
+    device.safety.tick(999)
+    assert device.state == DRIVING
+    device.safety.tick(1000)
+    assert device.state == ARMED
+
+
 def test_the_newest_command_decides_the_expiry():
     device = device_in(ARMED)
     device.cmd(expires_in=400 * MS)
@@ -315,7 +339,9 @@ def test_the_newest_command_decides_the_expiry():
     assert device.state == ARMED
 
 
-@pytest.mark.parametrize(("behind", "applied"), [(0, False), (1, False), (32767, False), (-1, True), (-32767, True)])
+@pytest.mark.parametrize(
+    ("behind", "applied"), [(0, False), (1, False), (32767, False), (32768, False), (-1, True), (-32767, True)]
+)
 @pytest.mark.parametrize("seq", [100, 65535, 65530])
 def test_command_seq_is_compared_modulo_65536(seq, behind, applied):
     device = device_in(DRIVING, seq=seq - 3)
@@ -328,7 +354,9 @@ def test_a_refused_command_uses_up_its_seq():
     device = device_in(ARMED)
     seq = device.next()
     assert not device.cmd(seq=seq, expires_in=-1)
+    refused = device.safety.frames_refused
     assert not device.cmd(seq=seq)
+    assert device.safety.frames_refused == refused + 1
     assert device.safety.cmd_seq != seq
     assert device.cmd()
 
@@ -495,7 +523,7 @@ def test_invariants_hold_for_every_sequence_of_steps():
             reached.add((before, step, after))
             assert (device.wheels != (0, 0)) <= (after == DRIVING), sequence
             assert (after == IDLE) == (device.safety.session == 0), sequence
-            assert (after == STOPPED) <= device.safety.latched, sequence
+            assert (after == STOPPED) == (device.safety.latched and after != IDLE), sequence
             if after == DRIVING and before != DRIVING:
                 assert (before, step) == (ARMED, "cmd"), sequence
             if after == ARMED and before not in (ARMED, DRIVING):
