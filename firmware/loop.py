@@ -6,6 +6,7 @@ see why and clear or reboot.
 """
 
 import gc
+from array import array
 
 from micropython import const
 
@@ -40,7 +41,7 @@ class Loop:
         self.max_us = 0
         self._left = Ramp()
         self._right = Ramp()
-        self._encoders = board.encoder_buffer
+        self._encoders = array("i", [0, 0])
         self._battery_mv = board.battery_mv()
         self._battery_in = _BATTERY_PASSES
         self._uptime_ms = 0

@@ -69,7 +69,6 @@ class Board:
         self.battery_empty_mv = 6200
         self.ranges_mm = array("i", [-1] * 8)
         self.range_stamps_us = array("i", [self.ticks_us()] * 8)
-        self.encoder_buffer = array("i", [0, 0])
         self._ranges = UltrasonicRing(
             _RANGE_ADDRESS, _RANGE_TRIGGER, _RANGE_ECHO, self.ranges_mm, self.range_stamps_us, _RANGE_MAX_MM
         )

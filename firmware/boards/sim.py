@@ -102,7 +102,6 @@ class Board:
         self._wall_start_us = time.ticks_us()
         self.ranges_mm = array("i", [-1] * 8)
         self.range_stamps_us = array("i", [self._ticks_start & _CLOCK_MASK] * 8)
-        self.encoder_buffer = array("i", [0, 0])
         self._chunk = bytearray(8 * _PACKET_BYTES)
         self._packet = bytearray(2 * _PACKET_BYTES)
         self._filled = 0

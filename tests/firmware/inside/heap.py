@@ -38,7 +38,6 @@ class Board:
         self.frames = 0
         self.ranges_mm = array("i", [1000, -1, 2000, 300, 1, 2, 3, 4])
         self.range_stamps_us = array("i", [self.now] * 8)
-        self.encoder_buffer = array("i", [0, 0])
         self.wheels = array("i", [0, 0])
 
     def ticks_us(self):
