@@ -22,7 +22,8 @@ def chain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chain")
     for arena in ("open", "cluttered"):
         ran_json("collect", "--arena", arena, "--episodes", "4", "--steps", "20", "--out", str(folder / arena))
-    ran = run("--port", "sim://open?seed=5&speed=3", "--goal", "4,4", "--once", "--quiet", "--log", str(folder / "logs"))
+    port, logs = "sim://open?seed=5&speed=3", str(folder / "logs")
+    ran = run("--port", port, "--goal", "4,4", "--once", "--quiet", "--log", logs)
     assert ran.returncode == Exit.OK, ran.stderr
     sources = [str(folder / name) for name in ("open", "cluttered", "logs")]
     trained = ran_json("train", *sources, "--steps", "3", "--tier", "tiny", "--out", str(folder / "run"))

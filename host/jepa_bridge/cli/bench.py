@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-
 DRIVE_COLUMNS = {
     "seed": "seed",
     "reached": "goal",
