@@ -27,7 +27,7 @@ def sensor(seq: int, t_us: int, *, session: int = 7, x_mm: int = 0, flags: int =
     return Sensor(
         seq=seq % 65536, session=session, t_us=t_us % 2**30,
         ranges_mm=(100, 200, None, 400, 500, 600, 700, 800), range_ages_ms=(0,) * 8,
-        x_mm=x_mm, y_mm=2500, heading_mrad=1571, left_ticks=0, right_ticks=0, left_mm_s=0, right_mm_s=0,
+        x_mm=x_mm, y_mm=2500, heading_mrad=1571, left_ticks=0, right_ticks=0, left_mm_s=250, right_mm_s=-125,
         battery_mv=7400, flags=flags,
     )  # fmt: skip
 

@@ -9,24 +9,15 @@ import numpy as np
 import pytest
 from record_helpers import cmd, create, hello, sensor
 
+from jepa_bridge.drive.observe import observation_from
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.link.codec import encode
-from jepa_bridge.link.schema import Ack, Arm, Fault, Pose, Result, SensorFlag, State, Status, Stop, StopReason
+from jepa_bridge.link.schema import Ack, Arm, Fault, Pose, Result, State, Status, Stop, StopReason
 from jepa_bridge.record import export_shard, read_log, transitions
-from jepa_bridge.types import Observation
 
 HOST_START_US = 50_000_000
 DEVICE_START_US = 2**30 - 1_500_000  # the device's clock wraps 1.5 s into the drive
 LATENCY_US = 2000
-
-
-def observe(message, t_us):
-    """Stands in for drive.observe, which this room may not import."""
-    ranges_m = tuple(None if r is None else r / 1000 for r in message.ranges_mm)
-    bump = bool(message.flags & SensorFlag.BUMP)
-    return Observation(
-        message.seq, t_us, ranges_m, message.x_mm / 1000, message.y_mm / 1000, message.heading_mrad / 1000, bump=bump
-    )
 
 
 class Drive:
@@ -67,7 +58,7 @@ def drive(tmp_path):
 
 def steps_of(drive, **options):
     drive.recorder.close()
-    return list(transitions(read_log(drive.recorder.path), observe, **options))
+    return list(transitions(read_log(drive.recorder.path), observation_from, **options))
 
 
 def test_actions_are_the_mean_of_what_applied(drive):
@@ -140,7 +131,7 @@ def test_small_gaps_and_jitter_keep_steps_near_their_length(tmp_path):
             drive.device(sensor(drive.seq, DEVICE_START_US + at_us, x_mm=at_us // 1000), at_us)
             drive.seq += 1
             at_us += int(rng.choice([20_000, 23_000, 60_000, 250_000], p=[0.6, 0.2, 0.17, 0.03]))
-    got = list(transitions(read_log(recorder.path), observe))
+    got = list(transitions(read_log(recorder.path), observation_from))
     assert len(got) > 50
     assert all(0.1 <= s.duration_s <= 0.3 for s in got)
     assert abs(np.mean([s.duration_s for s in got]) - 0.2) < 0.01
@@ -152,7 +143,7 @@ def test_a_shard_has_the_training_format(drive, tmp_path):
     drive.recorder.metadata("robot", {"uid": "a1b2c3d4"})
     drive.recorder.close()
     path = tmp_path / "shard.npz"
-    summary = export_shard(read_log(drive.recorder.path), path, observe, steps=4)
+    summary = export_shard(read_log(drive.recorder.path), path, observation_from, steps=4)
     assert (summary.episodes, summary.transitions, summary.left_over) == (2, 8, 2)
     with np.load(path, allow_pickle=False) as shard:
         assert {name: (shard[name].shape, shard[name].dtype.name) for name in shard.files if name != "meta"} == {
@@ -160,8 +151,10 @@ def test_a_shard_has_the_training_format(drive, tmp_path):
             "pose": ((2, 5, 3), "float32"),
             "true_pose": ((2, 5, 3), "float32"),
             "actions": ((2, 4, 2), "float32"),
+            "wheels_m_s": ((2, 5, 2), "float32"),
             "contact": ((2, 5), "bool"),
         }
+        np.testing.assert_allclose(shard["wheels_m_s"], np.broadcast_to([0.25, -0.125], (2, 5, 2)))
         assert np.isnan(shard["true_pose"]).all()
         assert np.isnan(shard["ranges_m"][:, :, 2]).all()
         assert shard["ranges_m"][0, 0, 3] == np.float32(0.4)
@@ -179,6 +172,6 @@ def test_a_log_too_short_for_an_episode_is_told(drive, tmp_path):
     drive.run(0, 500_000, lambda _: None)
     drive.recorder.close()
     with pytest.raises(BridgeError) as caught:
-        export_shard(read_log(drive.recorder.path), tmp_path / "shard.npz", observe)
+        export_shard(read_log(drive.recorder.path), tmp_path / "shard.npz", observation_from)
     assert caught.value.code == "log-too-short"
     assert not (tmp_path / "shard.npz").exists()

@@ -111,6 +111,7 @@ def _arrays(episodes: list[list[Transition]]) -> dict[str, Any]:
         "actions": np.array(
             [[(t.action.left, t.action.right) for t in run] for run in episodes], np.float32
         ),  # [E, T, 2]
+        "wheels_m_s": np.array([[(o.left_m_s, o.right_m_s) for o in run] for run in seen], np.float32),  # [E, T+1, 2]
         "contact": np.array([[o.bump for o in run] for run in seen], np.bool_),  # [E, T+1]
     }
 
