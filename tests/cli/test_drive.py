@@ -121,6 +121,18 @@ def test_another_model_shows_where_it_would_decide_otherwise(driven, tmp_path):
     assert recording.metadata["run"]["model_hash"]
 
 
+def test_goals_are_driven_in_order_with_their_headings(tmp_path):
+    ran = run(
+        "--port", "sim://open?seed=4&speed=2", "--goal", "3,3,90", "--goal", "2,3,180", "--once", "--json",
+        "--log", str(tmp_path),
+    )  # fmt: skip
+    assert ran.returncode == Exit.OK, ran.stdout + ran.stderr
+    observed = [json.loads(record.data) for record in read_log(only_log(tmp_path)).records(("observation",))]
+    reached = [json.loads(record.data) for record in read_log(only_log(tmp_path)).records(("goal",))]
+    assert [goal["index"] for goal in reached] == [0, 1]
+    assert abs(abs(observed[-1]["heading_rad"]) - 3.1416) < 0.4
+
+
 def test_not_reached_has_a_status_of_its_own(tmp_path):
     ran = run(
         "--port", "sim://open?seed=2&speed=2", "--goal", "4,4", "--once", "--json", "--time-limit", "2",
