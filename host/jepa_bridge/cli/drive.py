@@ -15,7 +15,7 @@ import click
 
 from jepa_bridge.drive.core import DriveConfig
 from jepa_bridge.drive.replay import RunSettings
-from jepa_bridge.drive.run import DriveRun, DriveSummary, check_goal
+from jepa_bridge.drive.run import DriveRun, check_goal
 from jepa_bridge.errors import Exit
 from jepa_bridge.link import Clock, open_transport
 from jepa_bridge.plan.mppi import MppiConfig, Planner
@@ -27,6 +27,8 @@ from .status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from jepa_bridge.drive.report import DriveSummary
 
 SECONDS_A_GOAL = 90.0  # crossing the arena's diagonal twice at half speed
 

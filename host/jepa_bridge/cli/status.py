@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from jepa_bridge.drive.run import Snapshot, quantile_ms
+from jepa_bridge.drive.report import Snapshot, quantile_ms
 from jepa_bridge.types import RANGE_BEARINGS_RAD
 
 if TYPE_CHECKING:

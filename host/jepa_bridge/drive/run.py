@@ -10,25 +10,24 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jepa_bridge.drive.core import Decision, DriveConfig, DriveCore, Progress
+from jepa_bridge.drive.core import Decision, DriveConfig, DriveCore
 from jepa_bridge.drive.observe import observation_from
 from jepa_bridge.drive.planning import PlannerThread, Solved
+from jepa_bridge.drive.report import DriveSummary, LoopTimes, Snapshot, quantile_ms
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.link import Clock, Health, Link
+from jepa_bridge.link import Clock, Link
 from jepa_bridge.link.schema import Capability, Fault, State, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jepa_bridge.link import LinkStats, Transport
+    from jepa_bridge.link import Transport
     from jepa_bridge.link.schema import Hello, Sensor
     from jepa_bridge.plan.mppi import Planner
     from jepa_bridge.record import Recorder
-    from jepa_bridge.types import Goal, Observation
+    from jepa_bridge.types import Goal
 
 HELLO_TIMEOUT_S = 5.0
 ARM_TIMEOUT_S = 3.0
@@ -50,52 +49,6 @@ def check_goal(goal: Goal) -> None:
             "give a goal inside the arena, e.g. --goal 4,4",
             status=Exit.USAGE,
         )
-
-
-@dataclass(slots=True)
-class LoopTimes:
-    """The last few hundred durations, for the status line and the summary."""
-
-    plan_us: deque[int] = field(default_factory=lambda: deque(maxlen=500))
-    tick_us: deque[int] = field(default_factory=lambda: deque(maxlen=2000))
-    reaction_us: deque[int] = field(
-        default_factory=lambda: deque(maxlen=2000)
-    )  # SENSOR received -> command handed over
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the status display shows."""
-
-    observation: Observation | None
-    goal: Goal | None
-    decision: Decision | None
-    confidence: float | None
-    state: State | None
-    health: Health
-    stats: LinkStats
-    progress: Progress
-    times: LoopTimes
-    elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class DriveSummary:
-    """How the run ended."""
-
-    reached: bool
-    goals: tuple[dict[str, object], ...]
-    distance_m: float
-    duration_s: float
-    contacts: int | None  # None: this robot has no bump sensor
-    plans: int
-    plans_gated: int
-    log: str | None
-    model: str
-    robot: str
-    link: dict[str, object]
-    times_ms: dict[str, float | None]
-    ended_by: str  # reached, time-limit, interrupted
 
 
 class DriveRun:
@@ -329,14 +282,6 @@ class DriveRun:
             },
             ended_by=ended_by,
         )
-
-
-def quantile_ms(values_us: Sequence[int] | deque[int], q: float) -> float | None:
-    """The q-quantile of durations in microseconds, in milliseconds; None without any."""
-    if not values_us:
-        return None
-    ordered = sorted(values_us)
-    return round(ordered[min(len(ordered) - 1, int(q * len(ordered)))] / 1000, 3)
 
 
 def _described(hello: Hello) -> dict[str, str]:
