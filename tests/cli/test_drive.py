@@ -190,6 +190,21 @@ def test_whatever_ends_the_program_the_wheels_stop(twin, tmp_path, number, statu
         assert json.loads(out)["ended_by"] == "interrupted"
 
 
+def test_a_program_held_up_for_seconds_stops_the_robot_and_does_not_drive_on(twin, tmp_path):
+    port, truth, _ = twin
+    process = drive_until_it_moves(port, tmp_path / "logs")
+    wait_for_movement(truth)
+    held_s = time.monotonic()
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(3.0)
+    process.send_signal(signal.SIGCONT)
+    out, _ = process.communicate(timeout=10)
+    assert process.returncode == Exit.LINK_LOST
+    assert json.loads(out)["error"]["code"] == "session-lost"
+    time.sleep(0.5)
+    assert moved_after(truth, held_s + STOPPED_WITHIN_S) < 0.01
+
+
 def test_a_robot_that_goes_away_is_a_lost_link(twin, tmp_path):
     port, truth, robot = twin
     process = drive_until_it_moves(port, tmp_path / "logs")

@@ -69,6 +69,7 @@ def drive(**options: Any) -> int:
                 once=options["once"],
                 time_limit_s=time_limit_s,
                 on_update=status.update,
+                on_note=status.note,
                 clock=clock,
             )
             with interrupting(run):

@@ -1,9 +1,14 @@
-"""The live status of a drive in the terminal: what the robot senses, what the planner thinks, how the link does."""
+"""The live status of a drive in the terminal: what the robot senses, what the planner thinks, how the link does.
+
+A thread of its own draws it: a terminal that is held (Ctrl-S) or slow must not hold the control loop.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
+import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -12,17 +17,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from jepa_bridge.drive.report import Snapshot, quantile_ms
 from jepa_bridge.types import RANGE_BEARINGS_RAD
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from jepa_bridge.drive.report import Snapshot
+
 # a compass of the eight sensors: row and column of each in RANGE_NAMES' order, nose up
 _PLACES = ((0, 1), (0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2), (2, 1))
 _NEAR_M, _CLOSE_M = 0.25, 0.6
 _PLAIN_PERIOD_S = 1.0
+JOIN_S = 1.0  # how long a held terminal may hold up the end of the program
 
 
 class Status:
@@ -34,26 +41,48 @@ class Status:
         self._quiet = quiet
         self._live: Live | None = None
         self._next_line_s = 0.0
+        self._snapshot: Snapshot | None = None
+        self._notes: deque[str] = deque(maxlen=50)
+        self._due = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def __enter__(self) -> Self:
         if not self._quiet and self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
+        self._ended = True
+        self._due.set()
+        self._thread.join(JOIN_S)
+        if self._live is not None and not self._thread.is_alive():
             self._live.stop()
-            self._live = None
 
     def note(self, text: str) -> None:
         """A line that stays: something a person should know, once."""
-        self._console.print(text, highlight=False, markup=False)
+        self._notes.append(text)
+        self._due.set()
 
     def update(self, snapshot: Snapshot) -> None:
-        """Show one snapshot."""
+        """Show this snapshot next; one that was not drawn yet is forgotten."""
+        self._snapshot = snapshot
+        self._due.set()
+
+    def _run(self) -> None:
+        while not self._ended:
+            self._due.wait()
+            self._due.clear()
+            while self._notes:
+                self._console.print(self._notes.popleft(), highlight=False, markup=False)
+            if self._snapshot is not None:
+                self._draw(self._snapshot)
+
+    def _draw(self, snapshot: Snapshot) -> None:
         if self._live is not None:
             self._live.update(panel(snapshot, self._title), refresh=True)
         elif not self._quiet and snapshot.elapsed_s >= self._next_line_s:
@@ -107,8 +136,8 @@ def panel(snapshot: Snapshot, title: str) -> Panel:
         f"{snapshot.health.value}   robot {state}   round trip {_ms(rtt_ms)}   "
         f"bad {stats.frames_bad}   missed {stats.missed_frames}   garbage {stats.garbage_bytes} B",
     )
-    plan, tick = quantile_ms(snapshot.times.plan_us, 0.5), quantile_ms(snapshot.times.tick_us, 0.99)
-    table.add_row("loop", f"plan {_ms(plan)}   tick p99 {_ms(tick)}   {snapshot.progress.plans} plans")
+    loop = f"plan {_ms(snapshot.plan_ms)}   tick p99 {_ms(snapshot.tick_ms)}   {snapshot.progress.plans} plans"
+    table.add_row("loop", loop)
     table.add_row("driven", f"{snapshot.progress.distance_m:.2f} m in {snapshot.elapsed_s:.0f} s")
     if observation is None:
         return Panel(table, title=title, title_align="left")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from jepa_bridge.drive.reactive import reactive
+from jepa_bridge.plan.reactive import reactive
 from jepa_bridge.types import STANDSTILL, Goal, Observation, Plan, WheelCommand
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ class LoopTimes:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the status display shows."""
+    """What the status display shows; its own, so that another thread may draw it."""
 
     observation: Observation | None
     goal: Goal | None
@@ -37,8 +37,9 @@ class Snapshot:
     state: State | None
     health: Health
     stats: LinkStats
-    progress: Progress
-    times: LoopTimes
+    progress: Progress  # a copy
+    plan_ms: float | None  # median
+    tick_ms: float | None  # p99
     elapsed_s: float
 
 

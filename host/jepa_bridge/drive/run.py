@@ -18,13 +18,13 @@ from jepa_bridge.drive.planning import PlannerThread, Solved
 from jepa_bridge.drive.report import DriveSummary, LoopTimes, Snapshot, quantile_ms
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.link import Clock, Link
-from jepa_bridge.link.schema import Capability, Fault, State, StopReason
+from jepa_bridge.link.schema import Capability, Fault, Level, Log, State, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jepa_bridge.link import Transport
-    from jepa_bridge.link.schema import Hello, Sensor
+    from jepa_bridge.link.schema import Hello, Message, Sensor
     from jepa_bridge.plan.mppi import Planner
     from jepa_bridge.record import Recorder
     from jepa_bridge.types import Goal
@@ -67,6 +67,7 @@ class DriveRun:
         once: bool = False,
         time_limit_s: float | None = None,
         on_update: Callable[[Snapshot], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         for goal in goals:
@@ -81,13 +82,20 @@ class DriveRun:
         self._once = once
         self._time_limit_s = time_limit_s
         self._on_update = on_update
+        self._on_note = on_note
         self._wake = threading.Event()
         self._interrupted = False
+        self._armed = False
         self._newest: tuple[Sensor, int, int] | None = None
         self._newest_lock = threading.Lock()
         self._decision: Decision | None = None
         self.link = Link(
-            transport, self.clock, on_sensor=self._on_sensor, on_frame=self._on_frame, on_rejected=self._on_rejected
+            transport,
+            self.clock,
+            on_sensor=self._on_sensor,
+            on_frame=self._on_frame,
+            on_rejected=self._on_rejected,
+            on_message=self._on_message,
         )
 
     def interrupt(self) -> None:
@@ -110,10 +118,12 @@ class DriveRun:
                 if self.link.state is State.STOPPED:
                     self.link.clear()  # latched by an earlier run; giving a goal is the person's word to go on
                 self.link.arm(ARM_TIMEOUT_S)
+                self._armed = True
             start_us = self.clock.now_us()
             ended_by = self._loop(planner, start_us)
             return self._summary(hello, ended_by, (self.clock.now_us() - start_us) / 1e6)
         finally:
+            self._on_note = None  # that the robot stops now is our own doing
             self.link.close()
             planner.close()
 
@@ -131,6 +141,10 @@ class DriveRun:
     def _on_rejected(self, data: bytes, reason: str, t_us: int) -> None:
         if self._recorder is not None:
             self._recorder.rejected(data, reason, t_us)
+
+    def _on_message(self, message: Message, t_us: int) -> None:
+        if self._on_note is not None and isinstance(message, Log) and message.level >= Level.WARNING:
+            self._on_note(f"robot: {message.text}")
 
     # ---- the control loop ----
 
@@ -223,7 +237,7 @@ class DriveRun:
             raise BridgeError(
                 "planner-failed",
                 f"the planner failed: {planner.error}",
-                "check the model with: jepa-bridge evaluate, or drive with --model small",
+                "check the model with: jepa-bridge eval, or drive with --model small",
                 status=Exit.MODEL,
             ) from planner.error
         if self.link.state is State.STOPPED:
@@ -233,6 +247,13 @@ class DriveRun:
                 f"the robot stopped itself: {fault.name.lower()}",
                 "see to the cause, then start again: a new run clears the stop",
                 status=Exit.ROBOT_REFUSED,
+            )
+        if self._armed and not self.link.armed:
+            raise BridgeError(
+                "session-lost",
+                "the robot gave up our session and is disarmed: it restarted, or this program was held up for seconds",
+                "start again; if it keeps happening, look at power and cable, and at what else this machine does",
+                status=Exit.LINK_LOST,
             )
 
     def _snapshot(self, elapsed_s: float) -> Snapshot:
@@ -245,8 +266,9 @@ class DriveRun:
             state=self.link.state,
             health=self.link.health(),
             stats=self.link.stats(),
-            progress=core.progress,
-            times=self.times,
+            progress=dataclasses.replace(core.progress),
+            plan_ms=quantile_ms(self.times.plan_us, 0.5),
+            tick_ms=quantile_ms(self.times.tick_us, 0.99),
             elapsed_s=elapsed_s,
         )
 
