@@ -59,7 +59,7 @@ def test_help_imports_nothing_heavy():
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("verb", ["replay", "log", "twin", "collect", "train", "export", "evaluate", "bench"])
+@pytest.mark.parametrize("verb", ["replay", "log", "twin", "collect", "train", "export", "eval", "bench"])
 def test_a_verbs_help_imports_nothing_heavy(verb):
     loaded = modules_after(f"from jepa_bridge.cli import cli; cli.main(['{verb}', '--help'], standalone_mode=False)")
     assert not loaded & set(HEAVY)

@@ -1,4 +1,4 @@
-"""collect, train, export, evaluate as their user runs them, on very little data; then drive the result."""
+"""collect, train, export, eval as their user runs them, on very little data; then drive the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_shards_and_recordings_are_trained_on_together(chain):
 def test_the_export_is_a_bundle_that_loads_and_drives(chain, tmp_path):
     folder, _, exported = chain
     assert exported["tier"] == "tiny"
-    report = ran_json("evaluate", "--model", str(folder / "bundle"), "--episodes", "2", "--workers", "1")
+    report = ran_json("eval", "--model", str(folder / "bundle"), "--episodes", "2", "--workers", "1")
     assert {row["planner"] for row in report["rows"]} > {"model"}  # beside its floors
     ran = run(
         "--port", "sim://open?speed=3", "--goal", "4,4", "--time-limit", "3", "--json",

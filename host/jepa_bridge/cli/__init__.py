@@ -24,7 +24,7 @@ VERBS = {
     "collect": "Let the twin explore and store what it lives through.",
     "train": "Train a world model from collected data and recordings.",
     "export": "Turn a training run into a model bundle.",
-    "evaluate": "Measure how well a model reaches goals.",
+    "eval": "Measure how well a model reaches goals.",
     "bench": "Measure link, firmware and planner on this machine.",
 }
 

@@ -138,8 +138,9 @@ class Physics:
         )
         ranges = np.where(self._ray_geoms < 0, robot.RANGE_MAX_M, self._ray_m - robot.BODY_RADIUS_M)
         spread = self.randomisation
+        # "nothing within reach" is no measurement, so it is neither scaled nor noisy
+        ranges = np.where(ranges < robot.RANGE_MAX_M, ranges * spread.range_scale, ranges)
         if spread.range_noise_m:
-            # "nothing within reach" is no measurement, so it has no noise
             noise_m = self._rng.normal(0.0, spread.range_noise_m, len(ranges))
             ranges = np.where(ranges < robot.RANGE_MAX_M, ranges + noise_m, ranges)
         ranges = np.clip(ranges, 0.0, robot.RANGE_MAX_M)

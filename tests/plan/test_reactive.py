@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jepa_bridge.drive.reactive import BLIND_READINGS, CRUISE, TURN, reactive
+from jepa_bridge.plan.reactive import BLIND_READINGS, CRUISE, TURN, reactive
 from jepa_bridge.types import RANGE_NAMES, STANDSTILL, Goal, Observation
 
 
