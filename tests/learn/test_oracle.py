@@ -77,6 +77,19 @@ def test_an_obstacle_between_two_rays_is_known():
     assert oracle.readout(state)[0, :8].min() * 2.0 == pytest.approx(gap_m, abs=1e-4)
 
 
+def test_it_knows_the_way_through_the_door():
+    sim = episode.EpisodeSim("doorway", 3)
+    oracle, rng = Oracle(sim), np.random.default_rng(0)
+    poses = [sim.arena.sample_free_pose(rng) for _ in range(30)]
+    states = np.zeros((len(poses), 7), np.float32)
+    states[:, :2] = [pose[:2] for pose in poses]
+    goal = np.array([[4.0, 4.0, 0, 0, 0, 0, 0]], np.float32)
+    wanted = [sim.arena.path_length(pose, (4.0, 4.0)) for pose in poses]
+    assert oracle.knows_the_way
+    assert oracle.way_to_go(states, goal) == pytest.approx(wanted, rel=0.12, abs=0.1)  # eight directions only
+    assert not Oracle(episode.EpisodeSim("cluttered", 0)).knows_the_way
+
+
 def test_it_reaches_goals_among_cylinders_without_contact():
     report = evaluate(load_named("small"), "cluttered", 4, 0, planners=("oracle",))
     assert report.rows[0].reached == 1.0

@@ -108,7 +108,7 @@ def make_driver(planner: str, config: MppiConfig, seed: int, world: WorldModel, 
         case "straight":
             return StraightDriver()
         case "oracle":
-            return OracleDriver(sim, replace(config, cost="clearance"), seed)  # type: ignore[arg-type]
+            return OracleDriver(sim, config, seed)  # type: ignore[arg-type]
     raise ValueError(f"expected a planner of the table, got {planner!r}")
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jepa_bridge.twin import robot
+from jepa_bridge.twin.arena import GRID_M
 from jepa_bridge.types import RANGE_BEARINGS_RAD
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
@@ -57,6 +58,8 @@ class Oracle:
     def __init__(self, sim: EpisodeSim) -> None:
         self._physics = sim.physics
         self.geometry = Geometry(sim.arena)
+        self._arena = sim.arena
+        self._ways: dict[tuple[float, float], Array] = {}
         self.output = (0.0, 0.0)  # of the motors at the end of the step before: the driver keeps it
         spread = sim.physics.randomisation
         self._gains = np.array((spread.left_gain, spread.right_gain)) * robot.WHEEL_SPEED_MAX_M_S
@@ -132,6 +135,43 @@ class Oracle:
         )
         return np.concatenate(parts, axis=1).astype(np.float32)
 
+    @property
+    def knows_the_way(self) -> bool:
+        """Where walls part rooms; elsewhere the straight line says as much, and without a grid's roughness."""
+        return self.geometry.has_rooms
+
+    def way_to_go(self, embeddings: FloatArray, goal: FloatArray) -> FloatArray:
+        """[B, 7], goal [1, 7] -> metres around the walls [B]."""
+        goal_m = float(goal[0, X]), float(goal[0, Y])
+        if goal_m not in self._ways:
+            self._ways[goal_m] = _widened(self._arena.distances_from(*goal_m))
+        metres = self._ways[goal_m]
+        at = np.clip(embeddings[:, X : Y + 1] / GRID_M - 0.5, 0.0, np.array(metres.shape) - 1.001)
+        column, row = at.astype(int).T
+        right, up = (at - at.astype(int)).T
+        grid_m = (
+            metres[column, row] * (1 - right) * (1 - up)
+            + metres[column + 1, row] * right * (1 - up)
+            + metres[column, row + 1] * (1 - right) * up
+            + metres[column + 1, row + 1] * right * up
+        )
+        straight_m = np.hypot(embeddings[:, X] - goal_m[0], embeddings[:, Y] - goal_m[1])
+        to_go_m: FloatArray = np.maximum(grid_m, straight_m).astype(np.float32)
+        return to_go_m
+
+
+def _widened(metres: Array) -> Array:
+    """Ways for the rim of the free space too: a robot that leans on a wall is still somewhere.
+
+    Two cells, less than the width of a wall, so that no way leads through one; what stays closed is far.
+    """
+    for _ in range(2):
+        padded = np.pad(metres, 1, constant_values=np.inf)
+        sides = [padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]]
+        metres = np.where(np.isfinite(metres), metres, np.min(sides, axis=0) + GRID_M)
+    far_m = float(metres[np.isfinite(metres)].max()) + 1.0
+    return np.where(np.isfinite(metres), metres, far_m)
+
 
 class Geometry:
     """Distances and rays in one arena, for many robots at once."""
@@ -148,6 +188,11 @@ class Geometry:
         ]
         self._boxes = np.array([(w.x_min_m, w.y_min_m, w.x_max_m, w.y_max_m) for w in inner]).reshape(-1, 4).T  # [4, W]
         self._cylinders = np.array([(c.x_m, c.y_m, c.radius_m) for c in arena.cylinders]).reshape(-1, 3).T  # [3, C]
+
+    @property
+    def has_rooms(self) -> bool:
+        """Whether there are inner walls."""
+        return self._boxes.size > 0
 
     def nearest(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Of the nearest obstacle to each place [B]: gap to a robot's rim (negative: overlap), direction to it."""
