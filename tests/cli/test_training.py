@@ -8,6 +8,8 @@ import pytest
 from program import error_of, run
 
 from jepa_bridge.errors import Exit
+from jepa_bridge.learn.heldout import trained_arena_seeds
+from jepa_bridge.world.bundle import read_card
 
 
 def ran_json(*arguments: str) -> dict[str, object]:
@@ -41,13 +43,29 @@ def test_the_export_is_a_bundle_that_loads_and_drives(chain, tmp_path):
     folder, _, exported = chain
     assert exported["tier"] == "tiny"
     report = ran_json("eval", "--model", str(folder / "bundle"), "--episodes", "2", "--workers", "1")
-    assert {row["planner"] for row in report["rows"]} > {"model"}  # beside its floors
+    assert set(report) == {"arena", "episodes", "seed", "rows"}
+    planners = [row["planner"] for row in report["rows"]]
+    assert planners == ["model", "model_no_gate", "contract_cost", "random", "straight", "oracle"]
     ran = run(
         "--port", "sim://open?speed=3", "--goal", "4,4", "--time-limit", "3", "--json",
         "--model", str(folder / "bundle"), "--log", str(tmp_path),
     )  # fmt: skip
     assert ran.returncode == Exit.OK, ran.stderr
     assert json.loads(ran.stdout)["plans"] > 3
+
+
+def test_eval_refuses_the_maps_of_the_training_data(chain):
+    folder, _, _ = chain
+    bundle = folder / "bundle"
+    arguments = ("eval", "--model", str(bundle), "--episodes", "1", "--only", "random", "--arena-seed")
+    lived = min(trained_arena_seeds(read_card(bundle), "open"))
+    ran = run(*arguments, str(lived), "--json")
+    assert (ran.returncode, error_of(ran)["code"]) == (Exit.USAGE, "not-held-out")
+    known = run(*arguments, str(lived), "--known-map")
+    assert known.returncode == Exit.OK, known.stderr
+    assert "random" in known.stdout
+    unknown = run("eval", "--only", "clairvoyant")
+    assert (unknown.returncode, "clairvoyant" in unknown.stderr) == (Exit.USAGE, True)
 
 
 def test_an_interrupted_collection_goes_on_where_it_was(chain):
