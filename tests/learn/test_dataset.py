@@ -11,7 +11,8 @@ def drive(steps, base):
     vectors = np.full((steps + 1, 11), 0.5, np.float32)
     vectors[:, 8] = base + np.arange(steps + 1)
     actions = np.repeat(base + np.arange(steps, dtype=np.float32)[:, None], 2, axis=1)
-    return Drive(vectors, actions, np.full((steps + 1, 2), 0.25, np.float32))
+    contact = np.zeros(steps + 1, np.bool_)
+    return Drive(vectors, actions, np.full((steps + 1, 2), 0.25, np.float32), contact)
 
 
 def test_windows_never_cross_from_one_drive_into_the_next():

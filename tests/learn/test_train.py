@@ -1,12 +1,28 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import jepa_bridge
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.learn.dataset import load
 from jepa_bridge.learn.export import export, rollout_gap, update_metrics
 from jepa_bridge.learn.model import LOCAL, TIERS, WorldModule, join, parameter_counts, split, with_motion
-from jepa_bridge.learn.train import CHECKPOINT, TrainConfig, Trainer, load_module, read_checkpoint, train
+from jepa_bridge.learn.train import (
+    CHECKPOINT,
+    TrainConfig,
+    Trainer,
+    collapse_alarm,
+    load_module,
+    read_checkpoint,
+    train,
+)
 from jepa_bridge.learn.validate import auroc, expected_calibration_error
 from jepa_bridge.world.bundle import World
 
@@ -124,3 +140,58 @@ def test_auroc_and_calibration_on_cases_known_by_hand():
     assert auroc(np.full(4, 0.5), right) == 0.5
     assert expected_calibration_error(np.full(4, 0.5), right) == pytest.approx(0.0)
     assert expected_calibration_error(np.full(4, 0.95), right) == pytest.approx(0.45)
+
+
+def test_a_killed_run_goes_on_exactly(shards, tmp_path):
+    """A real process, killed without a chance to save: what it had not saved is done again."""
+    code = (
+        "import sys; from pathlib import Path; from jepa_bridge.learn.train import TrainConfig, train\n"
+        f"config = TrainConfig(**{TINY!r}, steps=60)\n"
+        "if __name__ == '__main__': train([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), config)\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(Path(jepa_bridge.__file__).parents[1])}
+    command = [sys.executable, str(script)]
+    arguments = [str(path) for path in shards]
+    run = subprocess.Popen([*command, str(tmp_path / "killed"), *arguments], env=environment)
+    checkpoint = tmp_path / "killed" / CHECKPOINT
+    until = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < until and run.poll() is None:
+        time.sleep(0.005)
+    run.kill()
+    assert run.wait() == -9
+    assert 10 <= read_checkpoint(checkpoint)["step"] < 60
+    for name in ("killed", "whole"):
+        subprocess.run([*command, str(tmp_path / name), *arguments], env=environment, check=True)
+    one, two = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("killed", "whole"))
+    for part in ("module", "target"):
+        assert all(torch.equal(value, two[part][name]) for name, value in one[part].items())
+    histories = [json.loads(state["about"])["history"] for state in (one, two)]
+    assert histories[0] == histories[1]
+    assert [point["step"] for point in histories[0]] == list(range(1, 61))
+
+
+def test_a_collapsed_code_is_told_in_progress_and_card(shards, tmp_path, monkeypatch):
+    def collapsed(self, ranges):
+        code = self.mlp(torch.zeros(*ranges.shape[:-1], 24))
+        return torch.nn.functional.layer_norm(code, (self.width,))
+
+    monkeypatch.setattr("jepa_bridge.learn.model.Encoder.local", collapsed)
+    monkeypatch.setattr("jepa_bridge.learn.train.CHECK_EVERY", 10)
+    monkeypatch.setattr("jepa_bridge.learn.train.SHOW_EVERY", 10)
+    told = []
+    config = TrainConfig(**TINY, steps=20)
+    checkpoint = train(shards, tmp_path / "run", config, progress=lambda *now: told.append(now[2]))
+    assert [message.startswith("WARNING the code collapses: deviation 0.00") for message in told] == [True, True]
+    card = export(checkpoint, tmp_path / "bundle")
+    alarms = card.training["collapse_alarms"]
+    assert [alarm["step"] for alarm in alarms] == [10, 20]
+    assert alarms[0]["deviation"] == 0.0
+
+
+def test_a_healthy_code_raises_no_alarm():
+    alarms = []
+    assert collapse_alarm(0.65, 16.6, 500, alarms) == ""
+    assert "rank 3.1" in collapse_alarm(0.65, 3.1, 500, alarms)
+    assert alarms == [{"step": 500, "deviation": 0.65, "rank": 3.1}]

@@ -145,7 +145,7 @@ def write_shard(job: ShardJob) -> ShardJob:
     }
     robots = []
     for episode in range(job.episodes):
-        rng = np.random.default_rng([zlib.crc32(job.arena.encode()), job.seed, job.shard, episode])
+        rng = episode_rng(job.arena, job.seed, job.shard, episode)
         robots.append(_drive_episode(job, rng, {name: array[episode] for name, array in arrays.items()}))
     meta = {
         "format": SHARD_FORMAT,
@@ -166,15 +166,25 @@ def write_shard(job: ShardJob) -> ShardJob:
     return job
 
 
+def episode_rng(arena: str, seed: int, shard: int, episode: int) -> np.random.Generator:
+    """Everything random in one episode; its first draw is the arena's seed."""
+    return np.random.default_rng([zlib.crc32(arena.encode()), seed, shard, episode])
+
+
+def arena_seed(rng: np.random.Generator) -> int:
+    """Below EVALUATION_SEEDS, so that no arena that is evaluated in was ever trained in."""
+    return int(rng.integers(EVALUATION_SEEDS))
+
+
 def _drive_episode(job: ShardJob, rng: np.random.Generator, out: dict[str, npt.NDArray[Any]]) -> dict[str, Any] | None:
     """Fill one episode's arrays; returns how its robot deviates, None for the twin as drawn."""
     randomisation = None
-    arena_seed = int(rng.integers(EVALUATION_SEEDS))
+    seed = arena_seed(rng)
     if rng.random() < job.randomised:
         from jepa_bridge.twin.randomise import Randomisation  # noqa: PLC0415
 
         randomisation = Randomisation.sample(rng)
-    sim = job.make_sim(job.arena, arena_seed, randomisation)
+    sim = job.make_sim(job.arena, seed, randomisation)
     # close to a wall as often as free of it: what happens there is what a plan must know
     clearance = 0.02 if rng.random() < 0.5 else 0.2
     state = sim.reset(sim.arena.sample_free_pose(rng, clearance))

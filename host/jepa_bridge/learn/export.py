@@ -1,6 +1,8 @@
-"""Checkpoint -> bundle: the trained modules themselves as ONNX, and the card that vouches for them.
+"""Checkpoint -> bundle: the trained modules themselves as ONNX, the card that vouches for them, a plot of the losses.
 
 export(Path("run/checkpoint.pt"), Path("models/small"))
+
+What the model is worth on drives it never saw is `report`'s to add.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 OPSET = 17  # LayerNormalization is an operator of its own from here on; onnxruntime-web knows it too
 TOLERANCE = 1e-4  # between torch and onnxruntime after a whole rollout
+LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT = "loss.png", "error.png", "distance.png", "calibration.png"
+PLOTS = (LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT)
 
 
 def export(
@@ -65,6 +69,7 @@ def export(
                 "seconds": about.get("seconds"),
                 "threads": about.get("threads"),
                 "torch": torch.__version__,
+                "collapse_alarms": about.get("alarms", []),
             },
             metrics={**prediction, **(metrics or {})},
             commands=list(commands),
@@ -82,6 +87,12 @@ def export(
         # the card last: until it is there, the old card's hashes refuse the new files
         for name in (*MODEL_FILES, CARD):
             shutil.move(folder / name, out_dir / name)
+    for stale in PLOTS:  # of the model that was here before
+        (out_dir / stale).unlink(missing_ok=True)
+    if about.get("history"):
+        from jepa_bridge.learn.plots import draw_losses  # noqa: PLC0415  # matplotlib takes half a second
+
+        draw_losses(about["history"], out_dir / LOSS_PLOT)
     return card
 
 

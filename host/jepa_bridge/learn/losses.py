@@ -18,9 +18,10 @@ from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 if TYPE_CHECKING:
     from jepa_bridge.learn.model import Encoder, WorldModule
 
-# What confidence predicts: at this step of the rollout, the position and the mean over the sensors are within these
-# bounds. Ranges count up to REACH_M: in the horizon's 2 s at 0.5 m/s nothing further away can be met, and what comes
-# into view over there is anybody's guess.
+# What confidence predicts: up to and with this step of the rollout, the position and the mean over the sensors stay
+# within these bounds and the robot touches nothing. Touching belongs to it because the gate must stop plans that end
+# at a wall, however well they foresee it. Ranges count up to REACH_M: in the horizon's 2 s at 0.5 m/s nothing further
+# away can be met, and what comes into view over there is anybody's guess.
 POSITION_BOUND_M = 0.15
 RANGE_BOUND_M = 0.2
 REACH_M = 1.0
@@ -49,9 +50,16 @@ class LossWeights:
 
 
 def losses(
-    module: WorldModule, target: Encoder, start: Tensor, motion: Tensor, vectors: Tensor, actions: Tensor, pair: int
+    module: WorldModule,
+    target: Encoder,
+    start: Tensor,
+    motion: Tensor,
+    vectors: Tensor,
+    actions: Tensor,
+    touched: Tensor,
+    pair: int,
 ) -> dict[str, Tensor]:
-    """All parts for start [B, 11], motion [B, 3], vectors [B, H + 1, 11], actions [B, H, 2].
+    """All parts for start [B, 11], motion [B, 3], vectors [B, H + 1, 11], actions [B, H, 2], touched [B, H] bool.
 
     `target` is the encoder's slow copy: predicting a moving average of oneself keeps the code from chasing its own
     tail (BYOL, Grill et al. 2020). Observations `pair` and `pair + 1` of each window go through the encoder itself.
@@ -79,7 +87,8 @@ def losses(
 
     with torch.no_grad():
         within = within_bounds(off_m.norm(dim=-1), read, future[..., :RANGES])  # [H, B]
-    parts["confidence"] = functional.binary_cross_entropy(confidence, within.to(confidence.dtype))
+        due = still_good(within, touched.T).to(confidence.dtype)
+    parts["confidence"] = functional.binary_cross_entropy(confidence, due)
 
     seen = vectors[:, pair : pair + 2, :RANGES]  # [B, 2, 8]
     codes = module.encoder.local(seen)  # [B, 2, L]
@@ -102,11 +111,16 @@ def _huber(error: Tensor) -> Tensor:
 
 
 def within_bounds(off_m: Tensor, read: Tensor, wanted: Tensor) -> Tensor:
-    """Distance from the true position [...], read and true contract ranges [..., 8] -> whether confidence was due."""
+    """Distance from the true position [...], read and true contract ranges [..., 8] -> whether it is within bounds."""
     known = wanted >= 0.0
     reach = REACH_M / RANGE_SCALE_M
     error_m = (read.clamp(0.0, reach) - wanted.clamp(0.0, reach)).abs() * RANGE_SCALE_M * known
     return (off_m <= POSITION_BOUND_M) & (error_m.sum(dim=-1) / known.sum(dim=-1).clamp(min=1) <= RANGE_BOUND_M)
+
+
+def still_good(within: Tensor, touched: Tensor) -> Tensor:
+    """Within bounds [H, B] and touched [H, B] at each step -> whether all was well up to and with it: what was due."""
+    return (within & ~touched).cummin(dim=0).values
 
 
 def _range_loss(read: Tensor, wanted: Tensor) -> Tensor:

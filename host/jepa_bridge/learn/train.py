@@ -3,6 +3,7 @@
     checkpoint = train(sorted(Path("data").glob("*.npz")), Path("run"), TrainConfig(tier="small"))
 
 Step n draws its batch from a generator seeded with (seed, n), so a run that was stopped and resumed is the same run.
+A kill loses at most `checkpoint_every` steps, an interrupt none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.dataset import load
 from jepa_bridge.learn.losses import LossWeights, losses, total
 from jepa_bridge.learn.model import TIERS, WorldModule
-from jepa_bridge.learn.validate import validate
+from jepa_bridge.learn.validate import effective_rank, validate
+from jepa_bridge.world.vector import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,13 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_FORMAT = 1
+SHOW_EVERY = 50  # steps
+HISTORY_POINTS = 200  # of the losses, for the plot
+# A code that collapses is easy to predict and says nothing. The variance loss asks for a deviation of 0.7; eight ranges
+# cannot be told apart in fewer than eight dimensions.
+CHECK_EVERY = 250  # steps
+LEAST_DEVIATION = 0.35
+LEAST_RANK = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class Trainer:
             torch.from_numpy(batch.motion),
             torch.from_numpy(batch.vectors),
             torch.from_numpy(batch.actions),
+            torch.from_numpy(batch.touched),
             pair,
         )
         loss = total(parts, config.weights)
@@ -119,8 +129,15 @@ class Trainer:
         )
         partial.replace(path)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of the same config."""
+    def spread(self, windows: Windows, count: int = 1024) -> tuple[float, float]:
+        """Mean deviation and effective rank of the local codes of `count` observations, always the same ones."""
+        rows = windows.starts[np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(np.int64)]
+        with torch.no_grad():
+            codes = self.module.encoder.local(torch.from_numpy(windows.vectors[rows, :RANGES]))  # [N, L]
+        return float(codes.std(dim=0).mean()), effective_rank(codes.numpy())
+
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Go on from a checkpoint of the same config; returns what was saved about the run."""
         state = read_checkpoint(path)
         if state["config"] != asdict(self.config):
             raise BridgeError(
@@ -133,6 +150,8 @@ class Trainer:
         self.module.load_state_dict(state["module"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
+        about: dict[str, Any] = json.loads(state["about"])
+        return about
 
 
 def train(
@@ -149,34 +168,52 @@ def train(
     path = out_dir / CHECKPOINT
     windows, held_out, data = load(shards, config.horizon)
     trainer = Trainer(config)
+    about: dict[str, Any] = {"seconds": 0.0, "means": {}, "history": [], "alarms": []}
     if path.exists():
-        trainer.restore(path)
-    about: dict[str, Any] = {"data": data, "threads": threads}
+        about |= trainer.restore(path)
+    about |= {"data": data, "threads": threads}
     (out_dir / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
-    began, first = time.monotonic(), trainer.step
-    means: dict[str, float] = {}
+    began, first, before_s = time.monotonic(), trainer.step, about["seconds"]
+    means: dict[str, float] = about["means"]  # running, over about 50 steps
+    keep_every = max(1, config.steps // HISTORY_POINTS)
+    alarm = ""
     try:
         while trainer.step < config.steps:
             parts = trainer.advance(windows)
-            for name, value in parts.items():  # a running mean over about 50 steps
+            for name, value in parts.items():
                 means[name] = value if name not in means else 0.98 * means[name] + 0.02 * value
             if not math.isfinite(parts["loss"]):
                 raise BridgeError("training-diverged", f"the loss is {parts['loss']} at step {trainer.step}")
-            if progress and trainer.step % 50 == 0:
-                pace = (time.monotonic() - began) / (trainer.step - first)
-                eta_s = round(pace * (config.steps - trainer.step))
+            spent_s = time.monotonic() - began
+            about["seconds"] = round(before_s + spent_s, 1)
+            if trainer.step % keep_every == 0:
+                about["history"].append({"step": trainer.step, **{name: round(m, 5) for name, m in means.items()}})
+            if trainer.step % CHECK_EVERY == 0:
+                alarm = collapse_alarm(*trainer.spread(windows), trainer.step, about["alarms"])
+            if progress and trainer.step % SHOW_EVERY == 0:
+                eta_s = round(spent_s / (trainer.step - first) * (config.steps - trainer.step))
                 losses_now = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
-                progress(trainer.step, config.steps, f"{eta_s} s left  {losses_now}")
+                progress(trainer.step, config.steps, f"{alarm}{eta_s} s left  {losses_now}")
             if trainer.step % config.checkpoint_every == 0 and trainer.step < config.steps:
                 trainer.save(path, about)
     except KeyboardInterrupt:
         trainer.save(path, about)
         raise
     about["prediction"] = validate(trainer.module, held_out)
-    about["seconds"] = round(time.monotonic() - began, 1)
     trainer.save(path, about)
     return path
+
+
+def collapse_alarm(deviation: float, rank: float, step: int, alarms: list[dict[str, float]]) -> str:
+    """Note a collapsed code in `alarms`, for the card; returns a warning for the progress line, or nothing."""
+    if deviation >= LEAST_DEVIATION and rank >= LEAST_RANK:
+        return ""
+    alarms.append({"step": step, "deviation": round(deviation, 4), "rank": round(rank, 2)})
+    return (
+        f"WARNING the code collapses: deviation {deviation:.2f} (least {LEAST_DEVIATION}), "
+        f"rank {rank:.1f} (least {LEAST_RANK:g})  "
+    )
 
 
 def schedule(step: int, config: TrainConfig) -> float:
