@@ -21,6 +21,7 @@ class Exit(IntEnum):
     LOG = 17
     MISSING_EXTRA = 18
     CHECK_FAILED = 19
+    MODEL_WORSE = 20
     INTERRUPTED = 130
 
 

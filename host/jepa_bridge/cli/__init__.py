@@ -25,6 +25,7 @@ VERBS = {
     "train": "Train a world model from collected data and recordings.",
     "export": "Turn a training run into a model bundle.",
     "eval": "Measure how well a model reaches goals.",
+    "retrain": "Train a bundle further on its own drives; refuse it if it got worse.",
     "bench": "Measure link, firmware and planner on this machine.",
 }
 

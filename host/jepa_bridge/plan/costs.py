@@ -1,9 +1,11 @@
-"""What a rollout costs. Two costs, picked by name:
+"""What a rollout costs. Costs, picked by name:
 
     embedding   the contract's: sum over steps of (t+1)/H times the distance to the goal embedding
-    clearance   the default: metres to go, room around the robot and calm wheels, on what the readout says
+    clearance   metres to go, room around the robot and calm wheels, on what the readout says
+    waytogo     the same, with metres to go around walls, for a bundle that learned the place it drives in
+    default     waytogo if the bundle has it, else clearance
 
-Both take all samples at once and return one number a sample; smaller is better.
+All take all samples at once and return one number a sample; smaller is better.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.world.bundle import Lived
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES, FloatArray, goal_vector
 
 if TYPE_CHECKING:
@@ -85,7 +88,7 @@ class ClearanceCost:
         ramp = _ramp(horizon) / np.float32((horizon + 1) / 2)  # [H], sums to one
 
         x, y = seen[..., RANGES] * POSITION_SCALE_M, seen[..., RANGES + 1] * POSITION_SCALE_M
-        to_go = np.hypot(x - self._goal.x_m, y - self._goal.y_m)  # [H, S] metres
+        to_go = self._to_go(x, y, rollout.embeddings)  # [H, S] metres
         cost = ramp @ to_go
 
         # each sensor counts by itself: a corner is worse than a wall
@@ -106,10 +109,52 @@ class ClearanceCost:
         changes = np.square(np.diff(rollout.actions, axis=1)).sum(axis=(1, 2))
         cost += weights.smooth / (2 * max(horizon - 1, 1)) * changes
         cost += weights.doubt * (1.0 - rollout.confidence).mean(axis=0)
-        return cost.astype(np.float32)  # type: ignore[no-any-return]
+        return cost.astype(np.float32)
+
+    def _to_go(self, x: FloatArray, y: FloatArray, embeddings: FloatArray) -> FloatArray:
+        """Positions [H, S], embeddings [H, S, D] -> metres to go [H, S]: here the straight line."""
+        del embeddings
+        return np.hypot(x - self._goal.x_m, y - self._goal.y_m)  # type: ignore[no-any-return]
 
 
-COSTS: dict[str, Callable[[WorldModel, Goal], Cost]] = {"embedding": EmbeddingCost, "clearance": ClearanceCost}
+class WayCost(ClearanceCost):
+    """ClearanceCost with the learned way to go: what lies beyond the horizon counts as the drives there showed it.
+
+    A value learned on what was lived, at the end of a short plan, carries it past its horizon (TD-MPC, Hansen et al.
+    2022); here the value is metres of the shortest way over experienced transitions, see learn/wayfinding.py.
+    """
+
+    def __init__(self, world: WorldModel, goal: Goal, weights: ClearanceWeights | None = None) -> None:
+        if not (isinstance(world, Lived) and world.knows_the_way):
+            raise BridgeError(
+                "cost-unknown",
+                "the cost waytogo needs a bundle that learned a place",
+                "retrain one: jepa-bridge retrain LOGS --place --out models/mine; or take --cost clearance",
+                status=Exit.USAGE,
+            )
+        super().__init__(world, goal, weights)
+        self._lived: Lived = world
+        self._goal_embedding = world.encode(goal_vector(goal)[None])  # [1, D]
+
+    def _to_go(self, x: FloatArray, y: FloatArray, embeddings: FloatArray) -> FloatArray:
+        """[H, S]."""
+        del x, y
+        horizon, samples, dim = embeddings.shape
+        metres = self._lived.way_to_go(embeddings.reshape(horizon * samples, dim), self._goal_embedding)
+        return metres.reshape(horizon, samples)
+
+
+def _default_cost(world: WorldModel, goal: Goal) -> Cost:
+    knows = isinstance(world, Lived) and world.knows_the_way
+    return WayCost(world, goal) if knows else ClearanceCost(world, goal)
+
+
+COSTS: dict[str, Callable[[WorldModel, Goal], Cost]] = {
+    "default": _default_cost,
+    "embedding": EmbeddingCost,
+    "clearance": ClearanceCost,
+    "waytogo": WayCost,
+}
 
 
 def make_cost(name: str, world: WorldModel, goal: Goal) -> Cost:

@@ -44,7 +44,7 @@ class MppiConfig:
     std: float = 0.5  # of the noise in the first iteration, in wheel commands
     std_decay: float = 0.8  # each further iteration
     correlation: float = 0.6  # of the noise from one step to the next
-    cost: str = "clearance"
+    cost: str = "default"
 
     def __post_init__(self) -> None:
         wrong = [

@@ -8,13 +8,13 @@ embedding, confidence = world.predict(embedding, [[0.5, 0.5]])         # 0.2 s l
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.resources import shipped
-from jepa_bridge.world.card import CARD, MODEL_FILES, Card
+from jepa_bridge.world.card import CARD, MODEL_FILES, WAY_FILE, Card
 from jepa_bridge.world.vector import READOUT_SIZE, VECTOR_SIZE, FloatArray, observation_vector
 
 if TYPE_CHECKING:
@@ -45,6 +45,18 @@ class WorldModel(Protocol):
         """[B, D] -> [B, 12]: 8 ranges / 2 m, x / 5 m, y / 5 m, cosine and sine of the heading."""
 
 
+@runtime_checkable
+class Lived(Protocol):
+    """What a world model that learned one place has beyond that."""
+
+    @property
+    def knows_the_way(self) -> bool:
+        """Whether `way_to_go` can be asked."""
+
+    def way_to_go(self, embeddings: FloatArray, goal: FloatArray) -> FloatArray:
+        """[B, D], goal [1, D] -> metres to go [B]."""
+
+
 class World:
     """A loaded bundle: onnxruntime on one CPU thread, so that the same inputs give the same bits."""
 
@@ -55,6 +67,7 @@ class World:
         self._encoder = sessions["encoder.onnx"]
         self._predictor = sessions["predictor.onnx"]
         self._readout = sessions["readout.onnx"]
+        self._way = sessions.get(WAY_FILE)
 
     @property
     def embedding_dim(self) -> int:
@@ -65,7 +78,8 @@ class World:
     def load(cls, path: Path) -> World:
         """Verify the folder's format version, hashes and shapes, then load it."""
         card = read_card(path)
-        contents = {name: _verified(path / name, card.files[name]) for name in MODEL_FILES}
+        names = (*MODEL_FILES, WAY_FILE) if WAY_FILE in card.files else MODEL_FILES
+        contents = {name: _verified(path / name, card.files[name]) for name in names}
         sessions = {name: _session(path / name, content) for name, content in contents.items()}
         dim = card.embedding_dim
         _check_shapes(sessions["encoder.onnx"], "encoder.onnx", {"input": VECTOR_SIZE}, {"embedding": dim})
@@ -73,6 +87,8 @@ class World:
             sessions["predictor.onnx"], "predictor.onnx", {"input": dim + 2}, {"embedding": dim, "confidence": 1}
         )
         _check_shapes(sessions["readout.onnx"], "readout.onnx", {"embedding": dim}, {"observation": READOUT_SIZE})
+        if WAY_FILE in sessions:
+            _check_shapes(sessions[WAY_FILE], WAY_FILE, {"embedding": dim, "goal": dim}, {"metres": 1})
         return cls(path, card, sessions)
 
     def encode(self, vectors: FloatArray) -> FloatArray:
@@ -102,6 +118,19 @@ class World:
         """[B, D] -> [B, 12]."""
         (observation,) = self._readout.run(("observation",), {"embedding": embeddings})
         return observation  # type: ignore[no-any-return]
+
+    @property
+    def knows_the_way(self) -> bool:
+        """Whether this bundle learned a place: it has `waytogo.onnx`."""
+        return self._way is not None
+
+    def way_to_go(self, embeddings: FloatArray, goal: FloatArray) -> FloatArray:
+        """[B, D], goal [1, D] -> metres to go [B], as learned from the drives in one place."""
+        if self._way is None:
+            raise _missing(self.path, WAY_FILE)
+        goals = np.repeat(goal, len(embeddings), axis=0)
+        (metres,) = self._way.run(("metres",), {"embedding": embeddings, "goal": goals})
+        return metres[:, 0]  # type: ignore[no-any-return]
 
 
 def load_named(name_or_path: str | Path) -> World:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 CARD = "card.json"
 MODEL_FILES = ("encoder.onnx", "predictor.onnx", "readout.onnx")
+WAY_FILE = "waytogo.onnx"  # only in bundles that learned a place
 
 
 @dataclass(frozen=True, slots=True)
