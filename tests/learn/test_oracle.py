@@ -91,9 +91,14 @@ def test_it_knows_the_way_through_the_door():
 
 
 def test_it_reaches_goals_among_cylinders_without_contact():
-    report = evaluate(load_named("small"), "cluttered", 4, 0, planners=("oracle",))
+    report = evaluate(load_named("small"), "cluttered", 3, 0, planners=("oracle",))
     assert report.rows[0].reached == 1.0
     assert report.rows[0].contacts_per_episode == 0.0
+
+
+def test_it_drives_through_the_door_into_the_other_room():
+    report = evaluate(load_named("small"), "doorway", 2, 0, planners=("oracle",), across=True)
+    assert report.rows[0].reached == 1.0
 
 
 def test_it_is_a_world_model_for_the_planner():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.learn import collect
 from jepa_bridge.learn.collect import EVALUATION_SEEDS
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def trained_arena_seeds(card: Card, arena: str) -> set[int]:
     for name in card.data.get("names", ()):
         found = _SHARD.match(name)
         if found and found["arena"] == arena:
-            words = [zlib.crc32(arena.encode()), int(found["seed"]), int(found["shard"])]
             seeds |= {
-                int(np.random.default_rng([*words, episode]).integers(EVALUATION_SEEDS))
+                collect.arena_seed(collect.episode_rng(arena, int(found["seed"]), int(found["shard"]), episode))
                 for episode in range(int(found["episodes"]))
             }
     return seeds
