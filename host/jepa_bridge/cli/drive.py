@@ -72,7 +72,7 @@ def drive(**options: Any) -> int:
                 on_note=status.note,
                 clock=clock,
             )
-            with interrupting(run):
+            with interrupting(run), taking_over(run, options["next_model"] or options["model"]):
                 summary = run.run()
         finally:
             transport.close()
@@ -94,6 +94,19 @@ def interrupting(run: DriveRun) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def taking_over(run: DriveRun, model: str) -> Iterator[None]:
+    """SIGUSR1: load `model` and drive on with it."""
+    if not hasattr(signal, "SIGUSR1"):  # Windows
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, lambda *_: run.take_over(model))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def report(summary: DriveSummary, *, as_json: bool) -> None:

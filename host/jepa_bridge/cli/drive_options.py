@@ -79,6 +79,9 @@ def drive_options(function: F) -> F:
             click.option(
                 "--model", default="small", show_default=True, metavar="NAME|DIR", help="A shipped or trained bundle."
             ),
+            click.option(
+                "--next-model", metavar="NAME|DIR", help="Takes over on SIGUSR1.  [default: --model, read again]"
+            ),
             click.option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
             click.option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
             click.option(

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.mppi import Planner, shift
+from jepa_bridge.types import Goal, Observation
+from jepa_bridge.world.bundle import load_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,35 @@ class Solved:
     request: PlanRequest
     plan: Plan
     duration_us: int
+    takeover: Takeover | None = None  # the bundle that took over since the last plan that was taken
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A planner on another bundle, ready to go on where the old one is."""
+
+    planner: Planner
+    model: str
+    model_hash: str
+
+
+def load_takeover(model: str, old: Planner) -> Takeover:
+    """Load and verify a bundle, and let it plan once: what cannot plan must not get the robot."""
+    world = load_named(model)
+    if world.card.step_s != old.config.step_s:
+        raise BridgeError(
+            "model-incompatible",
+            f"{model}: expected steps of {old.config.step_s} s, got {world.card.step_s}",
+            "export the bundle again with this version of jepa-bridge",
+            status=Exit.MODEL,
+        )
+    planner = Planner(world, old.config, old.seed)
+    trial = planner.plan(Observation(0, 0, (1.0,) * 8, 1.0, 1.0, 0.0), Goal(4.0, 4.0), 0, None)
+    if not np.isfinite((*np.ravel(trial.actions), trial.cost, trial.confidence)).all():
+        raise BridgeError(
+            "model-corrupt", f"{model} plans what is not a number", "train and export it again", status=Exit.MODEL
+        )
+    return Takeover(planner, model, world.hash)
 
 
 class PlannerThread:
@@ -44,6 +76,8 @@ class PlannerThread:
         self._on_done = on_done
         self._request: PlanRequest | None = None
         self._solved: Solved | None = None
+        self._next_model: str | None = None
+        self._refused: tuple[str, str] | None = None
         self._closing = False
         self._wake = threading.Condition()
         self.error: Exception | None = None
@@ -62,6 +96,18 @@ class PlannerThread:
             solved, self._solved = self._solved, None
             return solved
 
+    def take_over(self, model: str) -> None:
+        """Load a bundle between two plans and go on with it; one that is not fit is refused and the old one stays."""
+        with self._wake:
+            self._next_model = model
+            self._wake.notify()
+
+    def take_refused(self) -> tuple[str, str] | None:
+        """A bundle that was not fit to take over, and why; once."""
+        with self._wake:
+            refused, self._refused = self._refused, None
+            return refused
+
     def close(self) -> None:
         """Let the thread end; a plan in the making is not waited for."""
         with self._wake:
@@ -69,12 +115,18 @@ class PlannerThread:
             self._wake.notify()
 
     def _run(self) -> None:
+        takeover: Takeover | None = None
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._closing or self._request is not None)
+                self._wake.wait_for(lambda: self._closing or self._request is not None or self._next_model is not None)
+                if self._closing:
+                    return
+                model, self._next_model = self._next_model, None
                 request, self._request = self._request, None
+            if model is not None:
+                takeover = self._load(model) or takeover
             if request is None:
-                return
+                continue
             start_us = self._clock.now_us()
             try:
                 plan = solve(self._planner, request)
@@ -83,5 +135,19 @@ class PlannerThread:
                 self._on_done()
                 return
             with self._wake:
-                self._solved = Solved(request, plan, self._clock.now_us() - start_us)
+                if takeover is None and self._solved is not None:
+                    takeover = self._solved.takeover  # of a plan that nobody took
+                self._solved = Solved(request, plan, self._clock.now_us() - start_us, takeover)
+            takeover = None
             self._on_done()
+
+    def _load(self, model: str) -> Takeover | None:
+        try:
+            takeover = load_takeover(model, self._planner)
+        except Exception as error:  # whatever is wrong with it, the robot drives on with the old one
+            with self._wake:
+                self._refused = model, str(error)
+            self._on_done()
+            return None
+        self._planner = takeover.planner
+        return takeover

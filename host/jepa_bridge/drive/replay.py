@@ -19,6 +19,7 @@ from jepa_bridge.link import FrameError, TickUnwrapper, decode
 from jepa_bridge.link.schema import Cmd, Sensor
 from jepa_bridge.plan.mppi import MppiConfig, Planner
 from jepa_bridge.types import Goal
+from jepa_bridge.world.bundle import load_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +115,7 @@ class Replay:
         self._log = log
         self.settings = settings or RunSettings.read(log.metadata.get("run", {}))
         self._planner = Planner(world, self.settings.planner, self.settings.seed)
+        self._follow = world.hash == self.settings.model_hash  # another bundle than the one that drove plans throughout
         self._core = DriveCore(self.settings.goals, self.settings.drive)
         self._unwrapper = TickUnwrapper()
         self._sensors: dict[int, Observation] = {}
@@ -146,6 +148,8 @@ class Replay:
             self._on_tick(json.loads(record.data), record.t_us)
         elif record.channel == "command":
             self._on_command(json.loads(record.data), record.t_us)
+        elif record.channel == "model":
+            self._on_model(json.loads(record.data))
         elif record.channel == "plan":
             self._on_plan(json.loads(record.data))
         elif record.channel == "recorder":
@@ -166,6 +170,19 @@ class Replay:
         elif isinstance(message, Cmd):
             self._frames_by_seq[message.seq] = (message.left_wheel, message.right_wheel)
             self._compare_wire(message.seq)
+        return None
+
+    def _on_model(self, recorded: dict[str, Any]) -> None:
+        """Another bundle took over: go on with that one, if it still is what it was."""
+        if recorded["model_hash"] is None or not self._follow:
+            return None
+        try:
+            world = load_named(recorded["model"])
+        except BridgeError as error:
+            return self._lacks(f"the bundle that took over cannot be loaded: {error.message}")
+        if world.hash != recorded["model_hash"]:
+            return self._lacks(f"the bundle {recorded['model']} that took over has changed since")
+        self._planner = Planner(world, self.settings.planner, self.settings.seed)
         return None
 
     def _on_plan(self, recorded: dict[str, Any]) -> None:

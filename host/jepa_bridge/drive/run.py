@@ -85,6 +85,7 @@ class DriveRun:
         self._on_note = on_note
         self._wake = threading.Event()
         self._interrupted = False
+        self._next_model: str | None = None
         self._armed = False
         self._newest: tuple[Sensor, int, int] | None = None
         self._newest_lock = threading.Lock()
@@ -101,6 +102,11 @@ class DriveRun:
     def interrupt(self) -> None:
         """End the run from another thread or a signal handler: wheels to zero, log closed."""
         self._interrupted = True
+        self._wake.set()
+
+    def take_over(self, model: str) -> None:
+        """Go on with another bundle, from another thread or a signal handler; the robot keeps driving."""
+        self._next_model = model
         self._wake.set()
 
     def run(self) -> DriveSummary:
@@ -154,6 +160,9 @@ class DriveRun:
             self.clock.wait(self._wake, WAKE_US)
             self._wake.clear()
             now_us = self.clock.now_us()
+            if self._next_model is not None:
+                model, self._next_model = self._next_model, None
+                planner.take_over(model)
             self._tick(planner, now_us)
             self.times.tick_us.append(self.clock.now_us() - now_us)
             self._check_robot(planner)
@@ -177,6 +186,8 @@ class DriveRun:
             observation = observation_from(newest[0], newest[2])
             self._record("observation", dataclasses.asdict(observation), now_us)
         solved = planner.take()
+        if (refused := planner.take_refused()) is not None:
+            self._record_model(refused[0], None, refused[1], now_us)
         if solved is not None:
             self._record_plan(solved, now_us)
         goals_before = self.core.progress.goals_reached
@@ -220,9 +231,21 @@ class DriveRun:
         )
 
     def _record_plan(self, solved: Solved, now_us: int) -> None:
+        if (takeover := solved.takeover) is not None:
+            # before the plan: replay goes on with this bundle from here
+            self._record_model(takeover.model, takeover.model_hash, None, now_us)
+            self._model_hash = takeover.model_hash
         self.times.plan_us.append(solved.duration_us)
         value = dataclasses.asdict(solved.plan)
         self._record("plan", {**value, "duration_us": solved.duration_us}, now_us)
+
+    def _record_model(self, model: str, model_hash: str | None, refused: str | None, now_us: int) -> None:
+        self._record("model", {"model": model, "model_hash": model_hash, "refused": refused}, now_us)
+        if self._on_note is not None:
+            outcome = (
+                f"takes over ({model_hash[:16]})" if model_hash else f"is refused, the old one drives on: {refused}"
+            )
+            self._on_note(f"model {model} {outcome}")
 
     def _record(self, channel: str, value: dict[str, object], now_us: int) -> None:
         if self._recorder is not None:

@@ -84,6 +84,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "sensor_seq": _field(["integer", "null"], "SENSOR frame that the drive core was given at this tick"),
         "plan_index": _field(["integer", "null"], "plan that it was given"),
     },
+    "model": {
+        "model": _field("string", "the bundle that was to take over from the plan that follows"),
+        "model_hash": _field(["string", "null"], "its hash; null: it was refused"),
+        "refused": _field(["string", "null"], "why"),
+    },
     WIRE_REJECTED: {
         "hex": _field("string", "the bytes refused, in hexadecimal; the first 1024 of them"),
         "bytes": _field("integer", "how many bytes there were"),
