@@ -31,6 +31,7 @@ from jepa_bridge.learn.model import WorldModule
 from jepa_bridge.learn.train import CHECKPOINT, TrainConfig, Trainer, load_module, train
 from jepa_bridge.learn.validate import validate
 from jepa_bridge.learn.wayfinding import attach, learn_way, solve_ways, visited
+from jepa_bridge.learn.waytogo import summary, way_to_go
 from jepa_bridge.world.bundle import World, read_card
 from jepa_bridge.world.card import CARD
 
@@ -111,8 +112,8 @@ def retrain(
     export(checkpoint, candidate, commands=commands)
     if config.place:
         ways = solve_ways(visited(own))
-        way = learn_way(ways, seed=config.seed, progress=progress)
-        attach(way, candidate, {"places": len(ways.centres), "connected": round(ways.connected, 4)})
+        network = learn_way(ways, seed=config.seed, progress=progress)
+        attach(network, candidate, {"places": len(ways.centres), "connected": round(ways.connected, 4)})
 
     _, held_out, about = split(own)
     prediction = {
@@ -123,6 +124,7 @@ def retrain(
         name: _drive(World.load(bundle), config, make_sim or like, workers, progress)
         for name, bundle in (("base", base), ("candidate", candidate))
     }
+    way = _way(World.load(candidate), config)
     worse = _worse(prediction, closed_loop, config.episodes)
     facts: dict[str, Any] = {
         "base": card.hash,
@@ -131,6 +133,7 @@ def retrain(
         "repeats": repeats,
         "prediction_held_out": prediction,
         "closed_loop": closed_loop,
+        "way": way,
         "worse": list(worse),
     }
     written = read_card(candidate)
@@ -224,6 +227,17 @@ def _drive(
     )
     names = ("reached", "reached_low", "reached_high", "contacts_per_episode", "path_ratio")
     return {name: getattr(report.rows[0], name) for name in names}
+
+
+def _way(world: World, config: RetrainConfig) -> dict[str, Any] | None:
+    """How the ways that a place's bundle knows rank beside the true ones, where the twin can tell the true ones."""
+    if config.map_seed is None or not world.knows_the_way:
+        return None
+    maps = [config.map_seed]
+    return {
+        "learned": summary(way_to_go(world.encode, config.arena, maps, goals=48, distance=world.way_to_go)),
+        "embedding_distance": summary(way_to_go(world.encode, config.arena, maps, goals=48)),
+    }
 
 
 def _worse(prediction: dict[str, Any], closed_loop: dict[str, Any], episodes: int) -> tuple[str, ...]:

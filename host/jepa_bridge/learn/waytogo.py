@@ -31,7 +31,7 @@ MIN_WAY_M = 0.25  # nearer than the usual goal radius there is no way to go
 class WayToGo:
     """Pairs of a robot somewhere and a goal elsewhere, N of them."""
 
-    embedding: npt.NDArray[Any]  # [N] distance between the embeddings, in the embedding's unit
+    embedding: npt.NDArray[Any]  # [N] distance between the embeddings, in the unit of what measured it
     path_m: npt.NDArray[Any]  # [N] metres around the obstacles
     across: npt.NDArray[np.bool_]  # [N] an inner wall stands between the two
 
@@ -45,8 +45,12 @@ def way_to_go(
     goals: int = 6,
     starts: int = 40,
     seed: int = 0,
+    distance: Callable[[FloatArray, FloatArray], npt.NDArray[Any]] | None = None,
 ) -> WayToGo:
-    """Draw goals and starts in held-out arenas, or in those of `arena_seeds`; `encode` is [B, 11] -> [B, D]."""
+    """Draw goals and starts in held-out arenas, or in those of `arena_seeds`; `encode` is [B, 11] -> [B, D].
+
+    `distance` is what is judged: embeddings [S, D], goal [1, D] -> [S]; the Euclidean one if none is given.
+    """
     rng = np.random.default_rng([zlib.crc32(arena_name.encode()), seed])
     if arena_seeds is None:
         arena_seeds = [EVALUATION_SEEDS + int(rng.integers(EVALUATION_SEEDS)) for _ in range(arenas)]
@@ -60,8 +64,9 @@ def way_to_go(
             goal = encode(goal_vector(Goal(x_m, y_m))[None])  # [1, D]
             ways = ways_m(arena, (x_m, y_m), poses)
             far = np.isfinite(ways) & (ways >= MIN_WAY_M)
-            distance = np.linalg.norm(encode(pack(ranges_m, poses)) - goal, axis=1)  # [S]
-            embedding.append(distance[far])
+            here = encode(pack(ranges_m, poses))  # [S, D]
+            to_go = np.linalg.norm(here - goal, axis=1) if distance is None else distance(here, goal)  # [S]
+            embedding.append(to_go[far])
             path_m.append(ways[far])
             across.append(_across(arena, x_m, poses)[far])
     return WayToGo(np.concatenate(embedding), np.concatenate(path_m), np.concatenate(across))
