@@ -3,8 +3,9 @@
     python tests/bench/retrain.py --work /tmp/weak            a table, in about ten minutes on a core
     python tests/bench/retrain.py --work /tmp/weak --json     the same for programs
 
-The robot's left wheel is 25 % weaker, its motors lag by half as much again, its ranges read 5 % long. The base model
-drives it, `retrain` learns from those drives, and both drive the same held-out episodes with that very robot.
+The robot's left wheel is 25 % weaker, its motors lag by half as much again, its ranges read 5 % long; other figures by
+options. The base model drives it, `retrain` learns from those drives, and both drive the same held-out episodes with
+that very robot.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from jepa_bridge.learn.retrain import RetrainConfig, retrain
 from jepa_bridge.twin.randomise import Randomisation
 from jepa_bridge.world.bundle import load_named
 
-WEAK = Randomisation(left_gain=0.75, motor_lag_s=0.15, range_scale=1.05)
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -32,6 +31,9 @@ def main() -> None:
     parser.add_argument("--drives", type=int, default=100, help="of 20 s each")
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--left-gain", type=float, default=0.75)
+    parser.add_argument("--lag-s", type=float, default=0.15)
+    parser.add_argument("--range-scale", type=float, default=1.05)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
@@ -39,7 +41,8 @@ def main() -> None:
         print(f"{done}/{total} {message}", file=sys.stderr, flush=True)
 
     base = load_named(options.base)
-    robots = Like(WEAK)
+    weak = Randomisation(left_gain=options.left_gain, motor_lag_s=options.lag_s, range_scale=options.range_scale)
+    robots = Like(weak)
     own = live(base, "cluttered", options.drives, options.work / "lived", explore=0.5, make_sim=robots, progress=show)
     config = RetrainConfig(steps=options.steps, episodes=options.episodes)
     facts = retrain(own, base.path, options.work, config, make_sim=robots, progress=show).facts
