@@ -179,6 +179,7 @@ def test_a_collapsed_code_is_told_in_progress_and_card(shards, tmp_path, monkeyp
 
     monkeypatch.setattr("jepa_bridge.learn.model.Encoder.local", collapsed)
     monkeypatch.setattr("jepa_bridge.learn.train.CHECK_EVERY", 10)
+    monkeypatch.setattr("jepa_bridge.learn.train.CHECK_FROM", 10)
     monkeypatch.setattr("jepa_bridge.learn.train.SHOW_EVERY", 10)
     told = []
     config = TrainConfig(**TINY, steps=20)

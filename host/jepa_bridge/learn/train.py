@@ -39,6 +39,7 @@ HISTORY_POINTS = 200  # of the losses, for the plot
 # A code that collapses is easy to predict and says nothing. The variance loss asks for a deviation of 0.7; eight ranges
 # cannot be told apart in fewer than eight dimensions.
 CHECK_EVERY = 250  # steps
+CHECK_FROM = 1000  # before that a healthy code has not spread yet
 LEAST_DEVIATION = 0.35
 LEAST_RANK = 8.0
 
@@ -189,7 +190,7 @@ def train(
             about["seconds"] = round(before_s + spent_s, 1)
             if trainer.step % keep_every == 0:
                 about["history"].append({"step": trainer.step, **{name: round(m, 5) for name, m in means.items()}})
-            if trainer.step % CHECK_EVERY == 0:
+            if trainer.step >= CHECK_FROM and trainer.step % CHECK_EVERY == 0:
                 alarm = collapse_alarm(*trainer.spread(windows), trainer.step, about["alarms"])
             if progress and trainer.step % SHOW_EVERY == 0:
                 eta_s = round(spent_s / (trainer.step - first) * (config.steps - trainer.step))
