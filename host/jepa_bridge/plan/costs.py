@@ -117,6 +117,9 @@ class ClearanceCost:
         return np.hypot(x - self._goal.x_m, y - self._goal.y_m)  # type: ignore[no-any-return]
 
 
+STRAIGHT_M = 0.3  # nearer than about this to the goal no wall can be between
+
+
 class WayCost(ClearanceCost):
     """ClearanceCost with the learned way to go: what lies beyond the horizon counts as the drives there showed it.
 
@@ -138,10 +141,12 @@ class WayCost(ClearanceCost):
 
     def _to_go(self, x: FloatArray, y: FloatArray, embeddings: FloatArray) -> FloatArray:
         """[H, S]."""
-        del x, y
+        straight = super()._to_go(x, y, embeddings)
         horizon, samples, dim = embeddings.shape
         metres = self._lived.way_to_go(embeddings.reshape(horizon * samples, dim), self._goal_embedding)
-        return metres.reshape(horizon, samples)
+        # ways along walls count longer, but a goal at a wall is a goal: the last bit is straight
+        far = 1.0 - np.exp(-np.square(straight / STRAIGHT_M))
+        return straight + far * (metres.reshape(horizon, samples) - straight)  # type: ignore[no-any-return]
 
 
 def _default_cost(world: WorldModel, goal: Goal) -> Cost:
