@@ -185,7 +185,7 @@ def test_whatever_ends_the_program_the_wheels_stop(twin, tmp_path, number, statu
     time.sleep(1.5)
     assert moved_after(truth, ended_s + STOPPED_WITHIN_S) < 0.01
     log = read_log(only_log(tmp_path / "logs"))
-    assert sum(1 for _ in log.records(("wire/device",))) > 20
+    assert sum(1 for _ in log.records(("wire/device",))) > 5  # SIGKILL loses what came since the last commit
     if number != signal.SIGKILL:
         assert json.loads(out)["ended_by"] == "interrupted"
 
@@ -198,8 +198,8 @@ def test_a_program_held_up_for_seconds_stops_the_robot_and_does_not_drive_on(twi
     process.send_signal(signal.SIGSTOP)
     time.sleep(3.0)
     process.send_signal(signal.SIGCONT)
-    out, _ = process.communicate(timeout=10)
-    assert process.returncode == Exit.LINK_LOST
+    out, errors = process.communicate(timeout=10)
+    assert process.returncode == Exit.LINK_LOST, errors
     assert json.loads(out)["error"]["code"] == "session-lost"
     time.sleep(0.5)
     assert moved_after(truth, held_s + STOPPED_WITHIN_S) < 0.01

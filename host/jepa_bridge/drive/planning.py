@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jepa_bridge.link.clock import Clock
     from jepa_bridge.types import Plan
 
+CLOSE_S = 2.0  # a plan takes some 10 ms; one that hangs must not hold up the end of the program for ever
+
 
 def solve(planner: Planner, request: PlanRequest) -> Plan:
     """The plan for a request: the previous plan, shifted to now, is where the search starts."""
@@ -109,10 +111,11 @@ class PlannerThread:
             return refused
 
     def close(self) -> None:
-        """Let the thread end; a plan in the making is not waited for."""
+        """Let the thread end, after the plan in the making: onnxruntime taken down under one aborts the process."""
         with self._wake:
             self._closing = True
             self._wake.notify()
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         takeover: Takeover | None = None

@@ -14,6 +14,7 @@ TICKS_PERIOD_US = 1 << 30  # the device's clock wraps here, about every 17.9 min
 EXCHANGES_KEPT = 16
 # Two crystals of 50 ppm each may part by 100 ppm: 1 ms in 10 s, added to the bound as an exchange ages.
 DRIFT_PPM = 100
+ROUNDING_US = 3  # the device's two stamps, the halved sum and the drift are each cut to whole microseconds
 UNKNOWN_BOUND_US = 1 << 30  # no exchange yet: the offset may be anything
 
 
@@ -78,7 +79,7 @@ class Exchange:
 
     offset_us: int
     round_trip_us: int
-    host_us: int  # when it was finished
+    host_us: int  # when it began
 
 
 class ClockSync:
@@ -97,7 +98,8 @@ class ClockSync:
         round_trip_us = (t4 - t1) - (t3 - t2)
         if t4 < t1 or t3 < t2 or round_trip_us < 0:
             return  # not an exchange: a wrong pairing would break the bound's promise
-        self._exchanges.append(Exchange(((t2 - t1) + (t3 - t4)) // 2, round_trip_us, t4))
+        # dated to its start: the clocks drift apart during a slow exchange, too
+        self._exchanges.append(Exchange(((t2 - t1) + (t3 - t4)) // 2, round_trip_us, t1))
         self._best = min(self._exchanges, key=lambda exchange: exchange.round_trip_us)
 
     @property
@@ -116,11 +118,11 @@ class ClockSync:
         return self._best.round_trip_us if self._best else UNKNOWN_BOUND_US
 
     def bound_us(self, now_us: int) -> int:
-        """How far the offset may be off at `now_us`: half the round trip, a tick of rounding, the drift since."""
+        """How far the offset may be off at `now_us`: half the round trip, rounding, the drift since."""
         if self._best is None:
             return UNKNOWN_BOUND_US
         age_us = max(0, now_us - self._best.host_us)
-        return (self._best.round_trip_us + 1) // 2 + 1 + age_us * DRIFT_PPM // 1_000_000
+        return (self._best.round_trip_us + 1) // 2 + ROUNDING_US + age_us * DRIFT_PPM // 1_000_000
 
     def device_now(self, host_us: int) -> int:
         """The device's unwrapped clock at the host's `host_us`."""
