@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from jepa_bridge.record import RecoverySummary, ShardSummary
 
 
 @click.group("log")
@@ -43,8 +47,7 @@ def recover_log(log: str, *, out: str, as_json: bool) -> None:
     from jepa_bridge.record import recover
 
     summary = recover(Path(log), Path(out))
-    value = {name: str(item) if isinstance(item, Path) else item for name, item in dataclasses.asdict(summary).items()}
-    click.echo(json.dumps(value) if as_json else "\n".join(f"{name:20} {item}" for name, item in value.items()))
+    _show(summary, as_json=as_json)
 
 
 @command.command("export")
@@ -57,5 +60,10 @@ def export_log(log: str, *, out: str, as_json: bool) -> None:
     from jepa_bridge.record import export_shard, read_log
 
     summary = export_shard(read_log(Path(log)), Path(out), observation_from)
+    _show(summary, as_json=as_json)
+
+
+def _show(summary: RecoverySummary | ShardSummary, *, as_json: bool) -> None:
+    """One field a line, or JSON."""
     value = {name: str(item) if isinstance(item, Path) else item for name, item in dataclasses.asdict(summary).items()}
     click.echo(json.dumps(value) if as_json else "\n".join(f"{name:20} {item}" for name, item in value.items()))
