@@ -68,7 +68,7 @@ def drive(**options: Any) -> int:
                 start_pose=options["start"],
                 once=options["once"],
                 time_limit_s=time_limit_s,
-                on_update=status.update,
+                on_update=None if quiet else status.update,
                 on_note=status.note,
                 clock=clock,
             )
