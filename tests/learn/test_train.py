@@ -44,7 +44,7 @@ def test_tiers_have_the_size_they_promise(tier, dim, parameters):
 
 
 def test_split_undoes_join():
-    parts = [torch.randn(3, width) for width in (2, 2, 8, 64 - LOCAL)]
+    parts = [torch.randn(3, width) for width in (2, 2, 8, 8, 64 - LOCAL)]
     for part, back in zip(parts, split(join(*parts)), strict=True):
         torch.testing.assert_close(back, part)
 
@@ -60,7 +60,7 @@ def test_what_is_predicted_does_not_depend_on_where_and_which_way():
     vectors = torch.rand(1, 11).repeat(2, 1)
     vectors[0, 8:], vectors[1, 8:] = torch.tensor([0.2, 0.3, 0.0]), torch.tensor([0.6, 0.1, 0.25])
     embeddings, _ = module.rollout(module.encoder(vectors), torch.rand(1, 10, 2).repeat(2, 1, 1))
-    position, _, _, code = split(embeddings[-1])
+    position, _, _, _, code = split(embeddings[-1])
     here, there = position - vectors[:, 8:10] * 5
     torch.testing.assert_close(there, torch.stack((-here[1], here[0])))  # turned by a quarter
     torch.testing.assert_close(code[0], code[1])

@@ -66,7 +66,7 @@ def losses(
     """
     horizon = actions.shape[1]
     embeddings, confidence = module.rollout(with_motion(module.encoder(start), motion), actions)  # [H, B, D], [H, B]
-    position, heading, _, code = split(embeddings)
+    position, heading, _, _, code = split(embeddings)
     future = vectors[:, 1:].transpose(0, 1)  # [H, B, 11]
     with torch.no_grad():
         wanted_code = target.local(future[..., :RANGES])  # [H, B, L]

@@ -2,15 +2,17 @@
 
 An embedding is the robot's whole state, so the predictor is stateless and calling it step after step is the rollout:
 
-    | position 2 | heading 2 | memory 8 | local code D - 12 |
-      x, y in m    cos, sin    x 0.02     what the ranges say: a point on a sphere
-                   x 0.1                  of radius 0.2
+    | position 2 | heading 2 | memory 8 | place 8 | local code D - 20 |
+      x, y in m    cos, sin    x 0.02     in m      what the ranges say: a point on a sphere
+                   x 0.1                            of radius 0.2
 
 * Scale is meaning. Distance in the embedding is metres to go; turning round counts 0.2 m, wholly different
   surroundings 0.4 m at most. A goal without heading or ranges has zeros there: every heading and every place is then
   equally far from it, and only the way to go decides.
 * The predictor never sees position or heading. It predicts a twist in the robot's own frame, which moves the pose by
   plain geometry: what it learned in one corner holds in every corner and in rooms it never saw.
+* Place is zero until the model has lived in one place (`retrain --place`). There it lifts the floor out of the plane,
+  so that two positions with a wall between them lie as far apart as the way around it is long; see learn/wayfinding.py.
 * Memory is what a rollout knows beyond the contract's vector: how fast the wheels turn by now, how far ahead it is
   guessing. The encoder leaves it zero: nothing known. Whoever knows the wheels' speeds at the start writes them into
   its first three numbers (`with_motion` here, `World.start` when driving): a robot that spins takes most of a step to
@@ -32,10 +34,12 @@ LOCAL_SCALE_M = 0.2
 MEMORY_SCALE_M = 0.02  # memory must not be mistaken for way to go
 MEMORY = 8
 MOTION = 3  # of them: 1 if the wheels' speeds are known, left, right in units of full speed
+PLACE = 8
 POSE = 4
-LOCAL = POSE + MEMORY  # where the local code begins
+LOCAL = POSE + MEMORY + PLACE  # where the local code begins
 NEAR = 16.0  # 1 / (12 cm as a fraction of 2 m): the second look at a range, sharp where collisions happen
 STEP_M = 0.1  # full speed (0.5 m/s) for one step
+TWIST = 3  # forward, left, turn, in steps at full speed
 TURN_RAD = 1.25  # opposite wheels at full speed for one step: 2 * 0.1 m / 0.16 m
 
 
@@ -49,10 +53,10 @@ class Tier:
     readout_hidden: int
 
 
-# the encoder runs once a plan, the predictor 3,200 times: it gets the smaller half
+# the encoder runs twice a plan, the predictor 3,200 times: it gets the smaller part
 TIERS = {
-    "tiny": Tier(64, 128, 96, 64),
-    "small": Tier(128, 256, 192, 96),
+    "tiny": Tier(64, 128, 96, 48),
+    "small": Tier(128, 320, 128, 64),
     "medium": Tier(256, 512, 384, 128),
 }
 
@@ -89,8 +93,8 @@ class Encoder(nn.Module):
         known = (turn >= 0.0).to(turn.dtype)
         angle = turn * (2.0 * torch.pi)
         heading = known * torch.cat((torch.cos(angle), torch.sin(angle)), dim=1)
-        memory = torch.zeros_like(vector[:, :MEMORY])
-        return join(position, heading, memory, code)
+        memory, place = torch.zeros_like(vector[:, :MEMORY]), torch.zeros_like(vector[:, :PLACE])
+        return join(position, heading, memory, place, code)
 
 
 class Predictor(nn.Module):
@@ -103,31 +107,29 @@ class Predictor(nn.Module):
         self.dim = dim
         self.enter = nn.Linear(MEMORY + code + 2, hidden)
         self.deepen = nn.Linear(hidden, hidden)
-        self.twist = nn.Linear(hidden + MEMORY + 2, 3)  # sees action and memory directly: motion is nearly linear
-        self.memory = nn.Linear(hidden + MEMORY + 2, MEMORY)
-        self.code = nn.Linear(hidden, code)
-        self.sure = nn.Linear(hidden + MEMORY, 1)
-        nn.init.zeros_(self.code.bias)
+        # one product for all that comes out; it sees memory and action directly, because motion is nearly linear
+        self.leave = nn.Linear(hidden + MEMORY + 2, code + MEMORY + TWIST + 1)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
         """[B, D + 2] -> [B, D], [B, 1]."""
         embedding, action = joined[:, : self.dim], joined[:, self.dim :]
-        position, heading, memory, code = split(embedding)
+        position, heading, memory, place, code = split(embedding)
+        memory, code, twist, sure = self.step(memory, code, action)
+        position, heading = move(position, heading, twist)
+        return join(position, heading, memory, place, code), torch.sigmoid(sure)
+
+    def step(self, memory: Tensor, code: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Memory [B, 8], code [B, L], action [B, 2] -> both one step later, twist [B, 3], confidence's logit [B, 1].
+
+        This is all that a rollout must do in order, step after step: nothing in it depends on where the robot is.
+        """
         hidden = functional.silu(self.enter(torch.cat((memory, code, action), dim=1)))  # [B, hidden]
         hidden = hidden + functional.silu(self.deepen(hidden))
-        drive = torch.cat((hidden, memory, action), dim=1)
-
-        twist = self.twist(drive)  # [B, 3] forward, left, turn, in steps at full speed
-        forward, left, turn = STEP_M * twist[:, 0:1], STEP_M * twist[:, 1:2], TURN_RAD * twist[:, 2:3]
-        cosine, sine = heading[:, 0:1], heading[:, 1:2]
-        position = position + torch.cat((cosine * forward - sine * left, sine * forward + cosine * left), dim=1)
-        cos_turn, sin_turn = torch.cos(turn), torch.sin(turn)
-        heading = torch.cat((cosine * cos_turn - sine * sin_turn, sine * cos_turn + cosine * sin_turn), dim=1)
-
-        memory = torch.tanh(self.memory(drive))
-        code = on_sphere(code + self.code(hidden), self.dim - LOCAL)
-        confidence = torch.sigmoid(self.sure(torch.cat((hidden, memory), dim=1)))
-        return join(position, heading, memory, code), confidence
+        out = self.leave(torch.cat((hidden, memory, action), dim=1))
+        width = self.dim - LOCAL  # not from the traced shape: the exporter would lose it
+        change, memory, twist, sure = out.split((width, MEMORY, TWIST, 1), dim=1)
+        return torch.tanh(memory), on_sphere(code + change, width), twist, sure
 
 
 class Readout(nn.Module):
@@ -146,7 +148,7 @@ class Readout(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """[B, D] -> [B, 12]."""
-        position, heading, _, code = split(embedding)
+        position, heading, _, _, code = split(embedding)
         observation = torch.cat((self.ranges(code), position / POSITION_SCALE_M, heading), dim=1)
         assert observation.shape[1] == READOUT_SIZE
         return observation
@@ -192,6 +194,15 @@ class WorldModule(nn.Module):
         return torch.stack(embeddings), torch.stack(confidences)
 
 
+def move(position: Tensor, heading: Tensor, twist: Tensor) -> tuple[Tensor, Tensor]:
+    """Position [B, 2], heading (cos, sin) [B, 2], twist [B, 3] in the robot's own frame -> both one step later."""
+    forward, left, turn = STEP_M * twist[:, 0:1], STEP_M * twist[:, 1:2], TURN_RAD * twist[:, 2:3]
+    cosine, sine = heading[:, 0:1], heading[:, 1:2]
+    position = position + torch.cat((cosine * forward - sine * left, sine * forward + cosine * left), dim=1)
+    cos_turn, sin_turn = torch.cos(turn), torch.sin(turn)
+    return position, torch.cat((cosine * cos_turn - sine * sin_turn, sine * cos_turn + cosine * sin_turn), dim=1)
+
+
 def on_sphere(code: Tensor, width: int) -> Tensor:
     """[..., L] -> zero mean and unit variance across L = `width`: a distance between codes has a fixed scale.
 
@@ -200,20 +211,21 @@ def on_sphere(code: Tensor, width: int) -> Tensor:
     return functional.layer_norm(code, (width,))
 
 
-def join(position: Tensor, heading: Tensor, memory: Tensor, code: Tensor) -> Tensor:
+def join(position: Tensor, heading: Tensor, memory: Tensor, place: Tensor, code: Tensor) -> Tensor:
     """Parts in their own units -> embedding [..., D] in metres; see the module's docstring for the scales."""
     spread = LOCAL_SCALE_M / float(code.shape[-1]) ** 0.5
-    return torch.cat((position, heading * HEADING_SCALE_M, memory * MEMORY_SCALE_M, code * spread), dim=-1)
+    return torch.cat((position, heading * HEADING_SCALE_M, memory * MEMORY_SCALE_M, place, code * spread), dim=-1)
 
 
-def split(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The inverse of `join`: position [..., 2] m, (cos, sin) [..., 2], memory [..., 8], local code [..., L]."""
+def split(embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The inverse of `join`: position [..., 2], (cos, sin) [..., 2], memory [..., 8], place [..., 8], code [..., L]."""
     code = embedding[..., LOCAL:]
     spread = LOCAL_SCALE_M / float(code.shape[-1]) ** 0.5
     return (
         embedding[..., :2],
         embedding[..., 2:POSE] / HEADING_SCALE_M,
-        embedding[..., POSE:LOCAL] / MEMORY_SCALE_M,
+        embedding[..., POSE : POSE + MEMORY] / MEMORY_SCALE_M,
+        embedding[..., POSE + MEMORY : LOCAL],
         code / spread,
     )
 

@@ -57,7 +57,7 @@ def _forecast(module: WorldModule, windows: Windows, indices: npt.NDArray[np.int
     vectors = torch.from_numpy(batch.vectors)
     start = with_motion(module.encoder(torch.from_numpy(batch.start)), torch.from_numpy(batch.motion))
     embeddings, confidence = module.rollout(start, torch.from_numpy(batch.actions))
-    position, heading, _, code = split(embeddings)
+    position, heading, _, _, code = split(embeddings)
     future = vectors[:, 1:].transpose(0, 1)  # [H, B, 11]
     off_m = (position - future[..., RANGES : RANGES + 2] * POSITION_SCALE_M).norm(dim=-1)  # [H, B]
     turned = torch.atan2(heading[..., 1], heading[..., 0]) - future[..., -1] * (2.0 * torch.pi)
