@@ -31,7 +31,7 @@ class Loop:
         self.board = board
         self.safety = Safety()
         self.odometry = Odometry(board.geometry, board.start_pose)
-        self.monitor = Monitor(board.battery_low_mv, board.battery_empty_mv)
+        self.monitor = Monitor(board.battery_low_mv, board.battery_empty_mv, board.geometry[2])
         self.receiver = Receiver()
         self.sender = Sender(board)
         self.outbox = Outbox(board, self.safety, self.odometry, self.monitor, self.receiver, self.sender)

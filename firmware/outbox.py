@@ -79,7 +79,8 @@ class Outbox:
         now_us = items[3]
         for i in range(8):
             range_mm = board.ranges_mm[i]
-            items[schema.SENSOR_RANGES_MM + i] = codec.NULL if range_mm < 0 else range_mm
+            unknown = range_mm < 0 or self._monitor.stuck >> i & 1
+            items[schema.SENSOR_RANGES_MM + i] = codec.NULL if unknown else range_mm
             age_ms = ticks.diff(now_us, board.range_stamps_us[i]) // 1000
             items[schema.SENSOR_RANGE_AGES_MS + i] = max(0, min(_AGE_MAX_MS, age_ms))
         items[schema.SENSOR_X_MM] = odometry.x_mm()

@@ -2,10 +2,10 @@
 
 from micropython import const
 
-SCHEMA_HASH = b'x\xdd\x12I'
+SCHEMA_HASH = b'\xc2\x92\xd2\xb1'
 # the CRC seed in halves: one 32-bit number would not be a small int on the microcontroller
-CRC_SEED_HIGH = const(0x78dd)
-CRC_SEED_LOW = const(0x1249)
+CRC_SEED_HIGH = const(0xc292)
+CRC_SEED_LOW = const(0xd2b1)
 
 PROTOCOL_VERSION = const(1)
 FRAME_MAGIC = const(177)
@@ -31,6 +31,7 @@ SENSOR_FLAG_BUMP = const(1)
 SENSOR_FLAG_WHEEL_STALL = const(2)
 SENSOR_FLAG_BATTERY_LOW = const(4)
 SENSOR_FLAG_RANGE_FAULT = const(8)
+SENSOR_FLAG_RANGE_STUCK = const(16)
 
 # capability
 CAPABILITY_BUMP_SENSOR = const(1)
@@ -54,6 +55,7 @@ FAULT_MOTOR_DRIVER = const(4)
 FAULT_BATTERY_EMPTY = const(5)
 FAULT_RANGE_SENSORS_LOST = const(6)
 FAULT_WHEEL_RUNAWAY = const(7)
+FAULT_WHEEL_STALL = const(8)
 
 # reset_cause
 RESET_CAUSE_UNKNOWN = const(0)

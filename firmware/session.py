@@ -22,7 +22,8 @@ _COUNTER_MAX = const(0x3FFFFFFF)
 # index: fault of the schema
 _FAULT_TEXTS = (
     b"no fault", b"host asked to stop", b"session lost", b"exception in the loop", b"motor driver fault",
-    b"battery empty", b"all range sensors lost", b"wheels turn undriven",
+    b"battery empty", b"all range sensors lost", b"wheels turn unasked",
+    b"wheels do not turn",
 )
 
 

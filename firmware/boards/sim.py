@@ -33,6 +33,7 @@ _PACKET_BYTES = const(32)  # body to board
 _MOTOR_US = const(100000)  # a motor packet at least so often
 _HANG_UP = const(0x10)  # POLLHUP
 _REBOOT_STATUS = const(42)
+_INJECT_HANG = const(2)  # last byte of a body packet; any other but 0 is an exception
 _CLOCK_MASK = const(0x3FFFFFFF)
 
 
@@ -63,6 +64,14 @@ def _append(packet_buffer, filled: int, chunk_buffer, n: int) -> int:
 def _small(low, high):
     """Two 16-bit halves as a signed number modulo 2^30."""
     return (((high & 0x3FFF) << 16 | low) ^ 0x20000000) - 0x20000000
+
+
+def _inject(what):
+    """What a test of the firmware's own failures asks for."""
+    if what == _INJECT_HANG:
+        while True:
+            time.sleep_us(1000)
+    raise RuntimeError("injected")
 
 
 class Board:
@@ -151,6 +160,8 @@ class Board:
         self._ticks[1] = _small(self._half(24), self._half(26))
         self._battery_mv = self._half(28)
         self._bump = self._packet[30]
+        if self._packet[31]:
+            _inject(self._packet[31])
 
     def _half(self, at):
         return self._packet[at] | self._packet[at + 1] << 8

@@ -256,6 +256,7 @@ class Body:
 
     def __init__(self):
         self.ranges_mm = [1000] * 8
+        self.range_stamps_us = [0] * 8
         self.left_mm_s = self.right_mm_s = 0
         self.bumped = self.driver = 0
 
@@ -310,4 +311,5 @@ def test_monitor_sees_wheels_that_turn_undriven():
     assert watch(body, 60) == (7, 0)
     monitor = Monitor(6800, 6200)
     watch(body, 30, monitor=monitor)
+    body.right_mm_s = -200
     assert watch(body, 500, left=-40, right=-40, monitor=monitor)[0] == 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-SCHEMA_HASH = bytes.fromhex("78dd1249")
+SCHEMA_HASH = bytes.fromhex("c292d2b1")
 PROTOCOL_VERSION = 1
 FRAME_MAGIC = 177
 FRAME_MAX_BYTES = 128
@@ -19,6 +19,7 @@ class SensorFlag(IntEnum):
     WHEEL_STALL = 2
     BATTERY_LOW = 4
     RANGE_FAULT = 8
+    RANGE_STUCK = 16
 
 
 class Capability(IntEnum):
@@ -51,6 +52,7 @@ class Fault(IntEnum):
     BATTERY_EMPTY = 5
     RANGE_SENSORS_LOST = 6
     WHEEL_RUNAWAY = 7
+    WHEEL_STALL = 8
 
 
 class ResetCause(IntEnum):
@@ -374,7 +376,7 @@ FIELDS: dict[int, tuple[Field, ...]] = {
         Field("session", "int", 0, 1073741823, False, 1),
         Field("t_us", "int", 0, 1073741823, False, 1),
         Field("state", "int", 0, 5, False, 1),
-        Field("fault", "int", 0, 7, False, 1),
+        Field("fault", "int", 0, 8, False, 1),
         Field("cmd_seq", "int", 0, 65535, False, 1),
         Field("left_wheel", "int", -80, 80, False, 1),
         Field("right_wheel", "int", -80, 80, False, 1),
