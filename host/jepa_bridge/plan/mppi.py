@@ -11,7 +11,6 @@ Pinneri et al. 2020).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,17 +18,12 @@ import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.costs import COSTS, Rollout, make_cost
+from jepa_bridge.plan.sampling import candidates, draw
 from jepa_bridge.types import Goal, Observation, Plan
 
 if TYPE_CHECKING:
     from jepa_bridge.world.bundle import WorldModel
     from jepa_bridge.world.vector import FloatArray
-
-# Tried once a plan beside the noise: each holds one action for the whole horizon. A robot at rest before a wall finds
-# "back" or "turn" at once instead of by luck.
-PROPOSALS = np.array(
-    ((0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1), (0.5, 0.5), (1, 0.4), (0.4, 1), (-1, -0.4), (-0.4, -1)), np.float32
-)  # [P, 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +81,9 @@ class Planner:
         start = self.world.start(observation)  # [1, D]
         cost = make_cost(config.cost, self.world, goal)
         nominal = self._nominal(warm_start)  # [H, 2]
-        noise = self._noise(index)  # [I, S, H, 2]
+        samples = draw(config, self.seed, index)
         for iteration in range(config.iterations):
-            actions = nominal + np.float32(config.std * config.std_decay**iteration) * noise[iteration]  # [S, H, 2]
-            actions[0] = nominal  # what it already has competes too
-            if iteration == 0:
-                count = min(len(PROPOSALS), config.samples - 1)
-                actions[1 : 1 + count] = PROPOSALS[:count, None]
-            np.clip(actions, -1.0, 1.0, out=actions)
+            actions = candidates(samples, iteration, nominal)  # [S, H, 2]
             costs = cost(self.rollout(start, actions))  # [S]
             nominal = np.einsum("s,sha->ha", weigh(costs, config.temperature), actions)
         final = self.rollout(start, nominal[None])
@@ -125,17 +114,6 @@ class Planner:
         if warm_start.shape != shape:
             raise ValueError(f"expected a warm start of shape {shape}, got {warm_start.shape}")
         return np.clip(warm_start, -1.0, 1.0).astype(np.float32)
-
-    def _noise(self, index: int) -> FloatArray:
-        """[I, S, H, 2]: unit variance at every step, correlated from step to step (a first-order autoregression)."""
-        config = self.config
-        rng = np.random.default_rng([self.seed, index])
-        noise = rng.standard_normal((config.iterations, config.samples, config.horizon, 2), np.float32)
-        keep = np.float32(config.correlation)
-        fresh = np.float32(math.sqrt(1.0 - config.correlation**2))
-        for step in range(1, config.horizon):
-            noise[:, :, step] = keep * noise[:, :, step - 1] + fresh * noise[:, :, step]
-        return noise
 
 
 def weigh(costs: FloatArray, temperature: float) -> FloatArray:

@@ -1,0 +1,63 @@
+"""Everything random about a plan, drawn before it begins: a pure function of the config, the seed and the plan's index.
+
+    candidates of iteration i = clip(keep[i, s] * nominal + offsets[i, s], -1, 1)
+
+So the planner itself is plain arithmetic that a compiled graph does as well as numpy, and a seed gives the same plan
+each time. What does not move with the nominal sequence, such as the proposals, has keep 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jepa_bridge.plan.mppi import MppiConfig
+    from jepa_bridge.world.vector import FloatArray
+
+# Tried once a plan beside the noise: each holds one action for the whole horizon. A robot at rest before a wall finds
+# "back" or "turn" at once instead of by luck.
+PROPOSALS = np.array(
+    ((0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1), (0.5, 0.5), (1, 0.4), (0.4, 1), (-1, -0.4), (-0.4, -1)), np.float32
+)  # [P, 2]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What one plan tries. Fewer iterations of the same plan are the first rows of both."""
+
+    offsets: FloatArray  # [I, S, H, 2], noise already scaled by the iteration's deviation
+    keep: FloatArray  # [I, S], 1: around the nominal sequence, 0: whatever the nominal is
+
+
+def draw(config: MppiConfig, seed: int, index: int, iterations: int | None = None) -> Samples:
+    """The samples of plan `index`; of its first `iterations` only, if given."""
+    count = config.iterations if iterations is None else min(iterations, config.iterations)
+    noise = correlated(np.random.default_rng([seed, index]), (count, config.samples, config.horizon), config)
+    decay = np.float64(config.std_decay) ** np.arange(count)
+    offsets = (config.std * decay).astype(np.float32)[:, None, None, None] * noise
+    keep = np.ones((count, config.samples), np.float32)
+    offsets[:, 0] = 0.0  # what it already has competes too
+    proposed = min(len(PROPOSALS), config.samples - 1)
+    offsets[0, 1 : 1 + proposed] = PROPOSALS[:proposed, None]
+    keep[0, 1 : 1 + proposed] = 0.0
+    return Samples(offsets, keep)
+
+
+def candidates(samples: Samples, iteration: int, nominal: FloatArray) -> FloatArray:
+    """The action sequences [S, H, 2] of one iteration around `nominal` [H, 2]."""
+    moved = samples.keep[iteration, :, None, None] * nominal + samples.offsets[iteration]
+    return np.clip(moved, -1.0, 1.0, out=moved)  # type: ignore[no-any-return]
+
+
+def correlated(rng: np.random.Generator, shape: tuple[int, int, int], config: MppiConfig) -> FloatArray:
+    """[I, S, H, 2]: unit variance at every step, correlated from step to step (a first-order autoregression)."""
+    noise = rng.standard_normal((*shape, 2), np.float32)
+    keep = np.float32(config.correlation)
+    fresh = np.float32(math.sqrt(1.0 - config.correlation**2))
+    for step in range(1, shape[2]):
+        noise[:, :, step] = keep * noise[:, :, step - 1] + fresh * noise[:, :, step]
+    return noise
