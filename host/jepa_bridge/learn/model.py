@@ -35,6 +35,8 @@ MEMORY_SCALE_M = 0.02  # memory must not be mistaken for way to go
 MEMORY = 8
 MOTION = 3  # of them: 1 if the wheels' speeds are known, left, right in units of full speed
 PLACE = 8
+LIFT_WAVES_M = (10.0, 5.0, 2.5, 1.25)  # of the periodic features of x and y
+LIFT_HIDDEN = 64
 POSE = 4
 LOCAL = POSE + MEMORY + PLACE  # where the local code begins
 NEAR = 16.0  # 1 / (12 cm as a fraction of 2 m): the second look at a range, sharp where collisions happen
@@ -61,6 +63,27 @@ TIERS = {
 }
 
 
+class Lift(nn.Module):
+    """Position [B, 2] in metres -> place [B, 8] in metres: what a model knows of ways in the place it lives in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turns", 2.0 * torch.pi / torch.tensor(LIFT_WAVES_M))
+        self.turns: Tensor
+        features = 2 + 4 * len(LIFT_WAVES_M)
+        self.mlp = nn.Sequential(
+            nn.Linear(features, LIFT_HIDDEN),
+            nn.SiLU(),
+            nn.Linear(LIFT_HIDDEN, LIFT_HIDDEN),
+            nn.SiLU(),
+            nn.Linear(LIFT_HIDDEN, PLACE),
+        )
+
+    def forward(self, position: Tensor) -> Tensor:
+        """[B, 2] -> [B, 8]."""
+        return self.mlp(waves(position, self.turns))  # type: ignore[no-any-return]
+
+
 class Encoder(nn.Module):
     """Contract vector [B, 11] -> embedding [B, D]; UNKNOWN (-1) ranges are replaced by learned values."""
 
@@ -68,6 +91,7 @@ class Encoder(nn.Module):
         super().__init__()
         hidden = tier.encoder_hidden
         self.width = tier.embedding_dim - LOCAL
+        self.lift: Lift | None = None
         self.unknown_range = nn.Parameter(torch.full((RANGES,), 0.5))
         self.mlp = nn.Sequential(
             nn.Linear(3 * RANGES, hidden),
@@ -93,7 +117,8 @@ class Encoder(nn.Module):
         known = (turn >= 0.0).to(turn.dtype)
         angle = turn * (2.0 * torch.pi)
         heading = known * torch.cat((torch.cos(angle), torch.sin(angle)), dim=1)
-        memory, place = torch.zeros_like(vector[:, :MEMORY]), torch.zeros_like(vector[:, :PLACE])
+        memory = torch.zeros_like(vector[:, :MEMORY])
+        place = torch.zeros_like(vector[:, :PLACE]) if self.lift is None else self.lift(position)
         return join(position, heading, memory, place, code)
 
 
@@ -105,6 +130,7 @@ class Predictor(nn.Module):
         dim, hidden = tier.embedding_dim, tier.predictor_hidden
         code = dim - LOCAL
         self.dim = dim
+        self.lift: Lift | None = None
         self.enter = nn.Linear(MEMORY + code + 2, hidden)
         self.deepen = nn.Linear(hidden, hidden)
         # one product for all that comes out; it sees memory and action directly, because motion is nearly linear
@@ -117,6 +143,7 @@ class Predictor(nn.Module):
         position, heading, memory, place, code = split(embedding)
         memory, code, twist, sure = self.step(memory, code, action)
         position, heading = move(position, heading, twist)
+        place = place if self.lift is None else self.lift(position)
         return join(position, heading, memory, place, code), torch.sigmoid(sure)
 
     def step(self, memory: Tensor, code: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -183,6 +210,10 @@ class WorldModule(nn.Module):
         self.readout = Readout(sizes)
         self.inverse = InverseDynamics(sizes)
 
+    def live(self, lift: Lift) -> None:
+        """From now on know the ways of one place; encoder and predictor share what they know."""
+        self.encoder.lift = self.predictor.lift = lift
+
     def rollout(self, start: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Start [B, D], actions [B, H, 2] -> embeddings [H, B, D], confidence [H, B]."""
         embeddings, confidences = [], []
@@ -209,6 +240,13 @@ def on_sphere(code: Tensor, width: int) -> Tensor:
     The width is given because the exporter cannot take it from a traced shape.
     """
     return functional.layer_norm(code, (width,))
+
+
+def waves(position: Tensor, turns: Tensor) -> Tensor:
+    """Position [B, 2] in metres, radians per metre [W] -> [B, 2 + 4 W]: periodic features, for walls are thin."""
+    x, y = position[:, 0:1] * turns, position[:, 1:2] * turns
+    periodic = (torch.sin(x), torch.cos(x), torch.sin(y), torch.cos(y))
+    return torch.cat((position / POSITION_SCALE_M - 0.5, *periodic), dim=1)
 
 
 def join(position: Tensor, heading: Tensor, memory: Tensor, place: Tensor, code: Tensor) -> Tensor:

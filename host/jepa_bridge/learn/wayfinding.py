@@ -24,6 +24,7 @@ from torch.nn import functional
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.dataset import read_shard
 from jepa_bridge.learn.export import OPSET
+from jepa_bridge.learn.model import LIFT_WAVES_M, Lift, waves
 from jepa_bridge.world.bundle import read_card
 from jepa_bridge.world.card import CARD, WAY_FILE, file_hash
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
@@ -43,8 +44,8 @@ NODES_MAX = 4000  # all-pairs ways take the third power of it: a minute
 ROOM_M = 0.25  # ways nearer than this to an obstacle count longer:
 NARROW = 3.0  # by up to so many times their length, touching it. Corners are thin, and the shortest way grazes them
 ROOM_QUANTILE = 0.2  # of the shortest ranges seen in a cell: the thin edge that only some headings see counts
-WAVES_M = (10.0, 5.0, 2.5, 1.25)  # of the network's periodic features of x and y
 HIDDEN = 128
+NEAR_PAIR_M = 0.3  # pairs nearer than about this count as if they were that far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class WayToGo(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        features = 2 * (2 + 4 * len(WAVES_M))
-        self.register_buffer("turns", 2.0 * torch.pi / torch.tensor(WAVES_M))
+        features = 2 * (2 + 4 * len(LIFT_WAVES_M))
+        self.register_buffer("turns", 2.0 * torch.pi / torch.tensor(LIFT_WAVES_M))
         self.turns: Tensor
         last = nn.Linear(HIDDEN, 1)
         nn.init.constant_(last.bias, -2.0)  # begin with the straight line
@@ -86,15 +87,9 @@ class WayToGo(nn.Module):
 
     def detour(self, here: Tensor, there: Tensor) -> Tensor:
         """Positions [B, 2], [B, 2] in metres -> what the way is longer than the straight line [B, 1]."""
-        a, b = self._features(here), self._features(there)
+        a, b = waves(here, self.turns), waves(there, self.turns)
         both = self.mlp(torch.cat((a, b), dim=1)) + self.mlp(torch.cat((b, a), dim=1))
         return functional.softplus(0.5 * both)
-
-    def _features(self, position: Tensor) -> Tensor:
-        """[B, 2] -> [B, 2 + 4 W]."""
-        x, y = position[:, 0:1] * self.turns, position[:, 1:2] * self.turns
-        waves = (torch.sin(x), torch.cos(x), torch.sin(y), torch.cos(y))
-        return torch.cat((position / POSITION_SCALE_M - 0.5, *waves), dim=1)
 
 
 def visited(shards: Sequence[Path]) -> list[npt.NDArray[np.float32]]:
@@ -168,20 +163,11 @@ def learn_way(
     way = WayToGo()
     optimizer = torch.optim.AdamW(way.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    order = np.argsort(ways.node, kind="stable")  # visits, node by node
-    visits = np.bincount(ways.node, minlength=len(ways.centres))
-    begins = np.cumsum(visits) - visits
+    pairs = _Pairs(ways, rng)
     for step in range(steps):
-        a, b = rng.integers(len(ways.centres), size=(2, batch))
-        metres = ways.metres[a, b]
-        known = np.isfinite(metres)
-        a, b, metres = a[known], b[known], metres[known]
+        a, b, metres, here, there = pairs.draw(batch)
         # the detour is what neighbours share; the straight part is taken from the visit itself, not from its cell
         detour = np.maximum(metres - np.linalg.norm(ways.centres[a] - ways.centres[b], axis=1), 0.0)
-        here, there = (
-            ways.positions[order[begins[ends] + (rng.random(len(ends)) * visits[ends]).astype(np.int64)]]
-            for ends in (a, b)
-        )
         said = way.detour(torch.from_numpy(here), torch.from_numpy(there))[:, 0]
         loss = functional.smooth_l1_loss(said, torch.from_numpy(detour.astype(np.float32)), beta=0.1)
         optimizer.zero_grad(set_to_none=True)
@@ -191,6 +177,64 @@ def learn_way(
         if progress and (step + 1) % 200 == 0:
             progress(step + 1, steps, f"way to go: loss {loss.item():.4f}")
     return way.eval()
+
+
+def learn_lift(
+    ways: Ways,
+    *,
+    seed: int = 0,
+    steps: int = 3000,
+    batch: int = 1024,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Lift:
+    """Fit the embedding's place coordinates: with the position they shall lie as far apart as the way is long.
+
+    Walls make no Euclidean space, so this is the nearest that eight numbers come (multidimensional scaling, as a
+    function of the position); errors count relative to the way, or the far pairs would bend the near ones.
+    """
+    torch.manual_seed(seed)
+    lift = Lift()
+    optimizer = torch.optim.AdamW(lift.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    pairs = _Pairs(ways, np.random.default_rng(seed))
+    for step in range(steps):
+        _, _, metres, here, there = pairs.draw(batch)
+        a, b, wanted = torch.from_numpy(here), torch.from_numpy(there), torch.from_numpy(metres)
+        squared = (a - b).square().sum(dim=1) + (lift(a) - lift(b)).square().sum(dim=1)
+        error = (torch.sqrt(squared + 1e-9) - wanted) / (wanted + NEAR_PAIR_M)
+        loss = functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if progress and (step + 1) % 200 == 0:
+            progress(step + 1, steps, f"place: loss {loss.item():.4f}")
+    return lift.eval()
+
+
+class _Pairs:
+    """Draws pairs of visits with a way between them. Places count alike, however often they were visited."""
+
+    def __init__(self, ways: Ways, rng: np.random.Generator) -> None:
+        self._ways = ways
+        self._rng = rng
+        self._order = np.argsort(ways.node, kind="stable")  # visits, node by node
+        self._visits = np.bincount(ways.node, minlength=len(ways.centres))
+        self._begins = np.cumsum(self._visits) - self._visits
+
+    def draw(self, count: int) -> tuple[npt.NDArray[Any], ...]:
+        """Up to `count` pairs: nodes [B], nodes [B], metres [B], positions [B, 2], positions [B, 2]."""
+        a, b = self._rng.integers(len(self._ways.centres), size=(2, count))
+        metres = self._ways.metres[a, b]
+        known = np.isfinite(metres)
+        a, b, metres = a[known], b[known], metres[known]
+        here, there = (
+            self._ways.positions[
+                self._order[self._begins[ends] + (self._rng.random(len(ends)) * self._visits[ends]).astype(np.int64)]
+            ]
+            for ends in (a, b)
+        )
+        return a, b, metres, here, there
 
 
 def attach(way: WayToGo, bundle: Path, facts: dict[str, Any]) -> Card:
