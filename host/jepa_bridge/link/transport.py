@@ -1,4 +1,4 @@
-"""A port as bytes: a serial device, `socket://`, `rfc2217://`, or the twin behind `sim://`.
+"""A port as bytes: a serial device, `socket://`, `rfc2217://`, the twin behind `sim://`, a bad line by `chaos://`.
 
 pyserial opens them all; this file sets a port up for a robot and turns what can go wrong into errors that name the
 cause and the next step.
@@ -22,10 +22,11 @@ from jepa_bridge.errors import BridgeError, Exit
 
 READ_TIMEOUT_S = 0.02  # how long a read waits for its first byte: the reader's timers run at least this often
 WRITE_TIMEOUT_S = 0.2  # a frame takes 10 ms at 115200 baud; later than a command's expiry it is not worth sending
-TWIN_HANDLERS = "jepa_bridge.twin"  # the package where pyserial finds protocol_sim
+HANDLERS = ("jepa_bridge.twin", "jepa_bridge.link")  # the packages where pyserial finds protocol_sim, protocol_chaos
 
-if TWIN_HANDLERS not in serial.protocol_handler_packages:
-    serial.protocol_handler_packages.append(TWIN_HANDLERS)
+for _package in HANDLERS:
+    if _package not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.append(_package)
 
 
 class Transport:
@@ -38,6 +39,11 @@ class Transport:
         self._fd = _file_descriptor(port)
         port.timeout = READ_TIMEOUT_S / max(1.0, self.time_scale)
         port.write_timeout = WRITE_TIMEOUT_S
+
+    @property
+    def fileno(self) -> int | None:
+        """The port's descriptor; None for a port that is no file, and once closed."""
+        return self._fd
 
     def read(self, max_bytes: int = 4096) -> bytes:
         """What has arrived, at most `max_bytes`; b"" if nothing came within the read timeout. Raises `link-lost`."""
@@ -135,7 +141,7 @@ def _open_error(url: str, error: Exception) -> BridgeError:
         return BridgeError(
             "port-invalid-url",
             f"{url!r} is no port: {error}",
-            "expected a device such as /dev/ttyUSB0, or sim://, socket://HOST:PORT, rfc2217://HOST:PORT",
+            "expected a device such as /dev/ttyUSB0, or sim://, socket://HOST:PORT, rfc2217://HOST:PORT, chaos://FAULTS@PORT",
             status=Exit.PORT,
         )
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
