@@ -29,8 +29,18 @@ def test_the_grammar_puts_faults_before_any_other_port():
 
 @pytest.mark.parametrize(
     "url",
-    ["chaos:///dev/ttyUSB0", "chaos://flip=2@x", "chaos://flip=@x", "chaos://flop=1@x", "chaos://flip=1e-3@"]
-    + ["chaos://stall=3@x", "chaos://cut=1:-1@x", "chaos://toward=me@x", "chaos://delay=nan@x", "chaos://seed=a@x"],
+    [
+        "chaos:///dev/ttyUSB0",
+        "chaos://flip=2@x",
+        "chaos://flip=@x",
+        "chaos://flop=1@x",
+        "chaos://flip=1e-3@",
+        "chaos://stall=3@x",
+        "chaos://cut=1:-1@x",
+        "chaos://toward=me@x",
+        "chaos://delay=nan@x",
+        "chaos://seed=a@x",
+    ],
 )
 def test_what_is_no_bad_line_is_refused(url):
     with pytest.raises(BridgeError) as error:
