@@ -18,8 +18,7 @@ BAD_FORM = const(0)
 REFUSED = const(-1)
 
 _HOST_FIRST = const(16)
-_HOST_ITEMS_MAX = const(8)
-_ROW = const(1 + 2 * 8)  # a row of _limits: item count, then lowest and highest of each item
+_ROW = const(13)  # a row of _limits: item count, then lowest and highest of each of up to 6 items after the type
 
 
 @micropython.viper
@@ -113,10 +112,9 @@ def _limit_rows():
     for type_, limits in schema.HOST_LIMITS.items():
         row = (type_ - _HOST_FIRST) * _ROW
         rows[row] = 1 + len(limits)
-        rows[row + 1] = rows[row + 2] = type_
         for i, (lowest, highest) in enumerate(limits):
-            rows[row + 3 + 2 * i] = lowest
-            rows[row + 4 + 2 * i] = highest
+            rows[row + 1 + 2 * i] = lowest
+            rows[row + 2 + 2 * i] = highest
     return rows
 
 
@@ -125,7 +123,10 @@ _limits = _limit_rows()
 
 @micropython.viper
 def _get_items(body_buffer, end: int, items_buffer) -> int:
-    """Read an array of at most 8 integers below 2^30: its item count, 0 for bad form, -1 for other items."""
+    """Read an array of at most 23 integers below 2^30: its item count, 0 for bad form, -1 for other items.
+
+    A short head counts no more than 23, which is less than ITEMS_MAX: `items` holds them all.
+    """
     body = ptr8(body_buffer)
     items = ptr32(items_buffer)
     head = int(body[1])
@@ -133,7 +134,7 @@ def _get_items(body_buffer, end: int, items_buffer) -> int:
         # 24 items and more are a device's message: well formed, but not for us
         return -1 if head == 0x98 and body[2] >= 24 else 0
     count = head & 0x1F
-    refused = 1 if count > 8 or count == 0 else 0
+    refused = 0 if count else 1
     position = 2
     i = 0
     while i < count:
@@ -168,8 +169,7 @@ def _get_items(body_buffer, end: int, items_buffer) -> int:
                 refused = 1
         if negative:
             value = -1 - value
-        if i < 8:
-            items[i] = value
+        items[i] = value
         i += 1
     if position != end:
         return 0
@@ -186,7 +186,7 @@ def _within(items_buffer, count: int, limits_buffer, row: int) -> int:
     bias = high << 16  # makes signed numbers comparable, however ptr32 reads them
     mask_high = 0xFFFF
     mask = (mask_high << 16) | 0xFFFF
-    i = 0
+    i = 1  # the type picked the row
     while i < count:
         value = (int(items[i]) + bias) & mask
         row += 2

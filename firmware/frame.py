@@ -32,10 +32,10 @@ def _gather(place_buffer, chunk_buffer, frame_buffer, frame_max: int) -> int:
     place = ptr32(place_buffer)
     chunk = ptr8(chunk_buffer)
     frame = ptr8(frame_buffer)
-    position = int(place[0])
-    end = int(place[1])
-    filled = int(place[2])
-    overlong = int(place[3])
+    position = int(place[_POSITION])
+    end = int(place[_END])
+    filled = int(place[_FILLED])
+    overlong = int(place[_OVERLONG])
     while position < end:
         byte = chunk[position]
         position += 1
@@ -46,13 +46,13 @@ def _gather(place_buffer, chunk_buffer, frame_buffer, frame_max: int) -> int:
             else:
                 overlong = 1
         elif filled:
-            place[0] = position
-            place[2] = 0
-            place[3] = 0
+            place[_POSITION] = position
+            place[_FILLED] = 0
+            place[_OVERLONG] = 0
             return -1 if overlong else filled
-    place[0] = position
-    place[2] = filled
-    place[3] = overlong
+    place[_POSITION] = position
+    place[_FILLED] = filled
+    place[_OVERLONG] = overlong
     return 0
 
 
