@@ -161,3 +161,29 @@ def test_distance_adds_up_along_the_path():
     for index, (x_m, y_m) in enumerate([(1, 1), (1, 2), (2, 2), (1, 2)]):
         core.tick(index * 100_000, seen(index, x_m=x_m, y_m=y_m))
     assert core.progress.distance_m == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 1.1, -7.0])
+def test_a_plan_that_is_no_plan_stops_the_robot_at_once_and_does_not_let_the_old_one_drive_on(broken):
+    core, _ = planned_core()
+    request = core.tick(210_000, seen(1)).request
+    assert request is not None
+    decision = core.tick(230_000, None, plan_for(request, first=(0.5, broken))).decision
+    assert decision is not None
+    assert (decision.source, decision.command) == (Source.NO_PLAN, STANDSTILL)
+
+
+@pytest.mark.parametrize(("silent", "share"), [(0, 1.0), (1, 0.8), (3, 0.4), (4, 0.2)])
+def test_with_silent_sensors_it_drives_more_slowly(silent, share):
+    core, plan = planned_core()
+    ranges = (None,) * silent + FREE[silent:]
+    decision = core.tick(200_001, seen(1, ranges_m=ranges)).decision
+    assert decision is not None
+    assert decision.command.left == pytest.approx(plan.actions[1][0] * share)
+
+
+def test_with_most_sensors_silent_it_stands():
+    core, _ = planned_core()
+    decision = core.tick(200_001, seen(1, ranges_m=(None,) * 5 + FREE[5:])).decision
+    assert decision is not None
+    assert (decision.source, decision.command) == (Source.BLIND, STANDSTILL)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from jepa_bridge.plan.reactive import reactive
+from jepa_bridge.plan.reactive import BLIND_READINGS, reactive
 from jepa_bridge.types import STANDSTILL, Goal, Observation, Plan, WheelCommand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+WHEEL_MAX = 1.0 + 1e-5  # averages of float32 actions within -1..1 may round to a little more
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Source(StrEnum):
     FALLBACK = "fallback"  # the plan's confidence is below the gate
     NO_PLAN = "no-plan"  # none yet: standing
     LATE_PLAN = "late-plan"  # the planner did not deliver: stopped
-    BLIND = "blind"  # no recent observation, or one not of finite numbers: stopped
+    BLIND = "blind"  # no recent observation, one not of finite numbers, or too few range sensors: stopped
     ARRIVED = "arrived"  # no goal left: standing
 
 
@@ -157,8 +159,9 @@ class DriveCore:
         request, self._pending = self._pending, None
         if request is None or request.index != plan.index or request.goal != self.goal:
             return  # made for a goal that has been reached meanwhile
-        if not all(math.isfinite(value) for action in plan.actions for value in (*action, plan.confidence)):
-            return  # a model that answers NaN is a planner that did not deliver: the old plan, then a stop
+        if not _drivable(plan):
+            self.plan = None  # what made it made the old one too: stand until there is a sound one
+            return
         self.progress.plans += 1
         self.progress.plans_gated += plan.confidence < self.config.confidence_min
         self.plan = plan
@@ -194,7 +197,18 @@ class DriveCore:
         if plan.confidence < self.config.confidence_min:
             return Decision(reactive(observation, goal), Source.FALLBACK, plan.index, step)
         left, right = plan.actions[step]
+        silent = sum(range_m is None for range_m in observation.ranges_m)
+        if silent >= BLIND_READINGS:
+            return Decision(STANDSTILL, Source.BLIND)
+        if silent:  # the fewer sensors see, the slower
+            left, right = (value * (BLIND_READINGS - silent) / BLIND_READINGS for value in (left, right))
         return Decision(WheelCommand(left, right), Source.PLAN, plan.index, step)
+
+
+def _drivable(plan: Plan) -> bool:
+    """Whether it is of finite numbers, and of wheel commands that exist."""
+    wheels = [value for action in plan.actions for value in action]
+    return math.isfinite(plan.confidence) and all(abs(value) <= WHEEL_MAX for value in wheels)  # NaN compares false
 
 
 def _step_us(plan: Plan) -> int:
