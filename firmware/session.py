@@ -8,8 +8,8 @@ import ticks
 from safety import NO_ANSWER
 from schema import (
     ARM, CLEAR, CMD, CMD_EXPIRES_US, CMD_LEFT_WHEEL, CMD_RIGHT_WHEEL, FAULT_NONE, LEVEL_ERROR, LEVEL_INFO,
-    LEVEL_WARNING, LOG_CODE_COMMAND_REFUSED, LOG_CODE_EXCEPTION, LOG_CODE_SESSION_LOST, LOG_CODE_SESSION_OPENED,
-    LOG_CODE_STARTED, LOG_CODE_STOPPED, OPEN, OPEN_PROTOCOL_VERSION, POSE, POSE_HEADING_MRAD, POSE_X_MM, POSE_Y_MM,
+    LEVEL_WARNING, LOG_CODE_COMMAND_REFUSED, LOG_CODE_EXCEPTION, LOG_CODE_FRAME_INVALID, LOG_CODE_SESSION_LOST,
+    LOG_CODE_SESSION_OPENED, LOG_CODE_STARTED, LOG_CODE_STOPPED, OPEN, OPEN_PROTOCOL_VERSION, POSE, POSE_HEADING_MRAD, POSE_X_MM, POSE_Y_MM,
     REBOOT, RESULT_OK, STOP, TIME_SYNC,
 )
 
@@ -68,6 +68,7 @@ class Session:
                 receiver.count_bad()
             elif type_ == codec.REFUSED:
                 self._safety.count_refused()
+                self.log(LEVEL_WARNING, LOG_CODE_FRAME_INVALID, b"a frame has a wrong type or field")
             else:
                 if self.frames_ok < _COUNTER_MAX:
                     self.frames_ok += 1
