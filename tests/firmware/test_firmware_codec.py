@@ -321,7 +321,7 @@ def test_the_limits_of_the_longest_message_fit_their_row():
     import codec
     import schema
 
-    assert codec._ROW == 1 + 2 * max(map(len, schema.HOST_LIMITS.values()))
+    assert 1 + 2 * max(map(len, schema.HOST_LIMITS.values())) == codec._ROW
     assert codec.ITEMS_MAX > 29
     assert (codec.BAD_FORM, codec.REFUSED) == (BAD_FORM, REFUSED)
 

@@ -1,13 +1,12 @@
 """Every reachable state of the firmware's safety code, breadth first, against the model in safety_model.py.
 
-Inputs come as decoded messages into session.py, which hands them to safety.py. Times move in steps of 100 ms and sequence
-numbers in steps of 0x1000: both divide every bound of the code (500 ms, 2 s, 0x4000), so the reachable states are
-finite and each is visited exactly, none merged with another. The bounds to the microsecond and to the single frame are
-test_firmware_safety.py's.
+Inputs come as decoded messages into session.py, which hands them to safety.py. Times move in steps of 100 ms and
+sequence numbers in steps of 0x1000: both divide every bound of the code (500 ms, 2 s, 0x4000), so the reachable states
+are finite and each is visited exactly, none merged with another. The bounds to the microsecond and to the single frame
+are test_firmware_safety.py's.
 """
 
 import itertools
-from array import array
 from collections import Counter, deque
 
 import pytest
@@ -163,7 +162,7 @@ def explore(pair, events, look=lambda before, event, pair: None):
             ours, theirs = pair.give(event)
             transitions += 1
             found = pair.difference()
-            assert ours == theirs and found is None, (*way, event, ours, theirs, found)
+            assert (ours, found) == (theirs, None), (*way, event)
             look(before, event, pair)
             key = pair.key()
             if key not in seen:
