@@ -10,7 +10,7 @@ from jepa_bridge.errors import missing_extra
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OPTIONAL = {"mujoco": "sim", "torch": "train", "onnx": "train"}
+OPTIONAL = {"mujoco": "sim", "torch": "train", "onnx": "train", "matplotlib": "train", "pytorch_mppi": "bench"}
 
 
 @contextmanager
