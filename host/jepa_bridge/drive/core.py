@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from jepa_bridge.plan.reactive import BLIND_READINGS, reactive
+from jepa_bridge.plan.reactive import BLIND_READINGS, Reactive
 from jepa_bridge.types import STANDSTILL, Goal, Observation, Plan, WheelCommand
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class DriveCore:
         self._next_command_us = 0
         self._plan_index = 0
         self._touched_us: int | None = None
+        self._fallback = Reactive()
 
     @property
     def goal(self) -> Goal | None:
@@ -140,6 +141,7 @@ class DriveCore:
             if self._touched_us is None or now_us - self._touched_us > self.config.contact_gap_us:
                 self.progress.contacts += 1
             self._touched_us = now_us
+        self._fallback.see(observation)
         self.observation = observation
         self._observed_us = now_us
         if (goal := self.goal) is not None and self._reached(goal, observation):
@@ -195,7 +197,7 @@ class DriveCore:
         if age_us > self.config.plan_age_max_us or step >= len(plan.actions):
             return Decision(STANDSTILL, Source.LATE_PLAN, plan.index)
         if plan.confidence < self.config.confidence_min:
-            return Decision(reactive(observation, goal), Source.FALLBACK, plan.index, step)
+            return Decision(self._fallback.command(observation, goal), Source.FALLBACK, plan.index, step)
         left, right = plan.actions[step]
         silent = sum(range_m is None for range_m in observation.ranges_m)
         if silent >= BLIND_READINGS:

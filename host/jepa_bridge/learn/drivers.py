@@ -9,7 +9,7 @@ import numpy as np
 
 from jepa_bridge.learn.oracle import Oracle
 from jepa_bridge.plan.mppi import MppiConfig, Planner, shift
-from jepa_bridge.plan.reactive import reactive
+from jepa_bridge.plan.reactive import Reactive
 from jepa_bridge.types import RANGE_BEARINGS_RAD, Goal, Observation
 
 if TYPE_CHECKING:
@@ -36,17 +36,19 @@ class ModelDriver:
     def __init__(self, world: WorldModel, config: MppiConfig, seed: int, *, gate: bool) -> None:
         self._planner = Planner(world, config, seed)
         self._gate = gate
+        self._fallback = Reactive()
         self._actions: FloatArray | None = None
         self.confidences: list[float] = []
 
     def __call__(self, observation: Observation, goal: Goal, index: int) -> tuple[float, float]:
         """The plan's first action, or the fallback's."""
+        self._fallback.see(observation)
         warm_start = None if self._actions is None or index == 0 else shift(self._actions, 1)
         plan = self._planner.plan(observation, goal, index, warm_start)
         self._actions = np.array(plan.actions, np.float32)
         self.confidences.append(plan.confidence)
         if self._gate and plan.confidence < CONFIDENCE_GATE:
-            command = reactive(observation, goal)
+            command = self._fallback.command(observation, goal)
             return command.left, command.right
         return plan.actions[0]
 
