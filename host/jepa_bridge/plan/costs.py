@@ -68,7 +68,7 @@ class ClearanceWeights:
     heading: float = 0.3  # only near the goal, and only if the goal has a heading
     calm: float = 0.1  # wheel speed at the goal: arrive and stand
     smooth: float = 0.01  # change from one action to the next
-    doubt: float = 0.3  # confidence below one
+    doubt: float = 1.0  # confidence below one
     near_m: float = 0.5  # what counts as near the goal for the heading
 
 
