@@ -73,6 +73,7 @@ class Plan:
     cost: float
     confidence: float  # lowest along the plan, 0..1
     step_s: float
+    iterations: int = 0  # of the search: fewer when time was short; 0: not known
 
 
 @dataclass(frozen=True, slots=True)

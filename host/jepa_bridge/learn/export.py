@@ -20,6 +20,7 @@ import torch
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import STEP_S
+from jepa_bridge.learn.compile import write_planners
 from jepa_bridge.learn.model import MEMORY_SCALE_M, POSE, WorldModule, parameter_counts
 from jepa_bridge.learn.train import load_module
 from jepa_bridge.world.bundle import World, read_card
@@ -52,14 +53,17 @@ def export(
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}-") as scratch:
         folder = Path(scratch)
         write_graphs(module, folder)
+        planners = write_planners(module, folder)
+        files = (*MODEL_FILES, *planners)
         data = about.get("data", {})
         prediction = {"prediction": about["prediction"]} if "prediction" in about else {}
         card = Card(
             tier=module.tier,
             embedding_dim=module.embedding_dim,
             step_s=STEP_S,
-            files={name: file_hash(folder / name) for name in MODEL_FILES},
+            files={name: file_hash(folder / name) for name in files},
             motion={"column": POSE, "scale": MEMORY_SCALE_M},
+            planners=planners,
             parameters=parameter_counts(module),
             seeds={"training": state["config"]["seed"]},
             data=data,
@@ -85,7 +89,7 @@ def export(
             )
         out_dir.mkdir(exist_ok=True)
         # the card last: until it is there, the old card's hashes refuse the new files
-        for name in (*MODEL_FILES, CARD):
+        for name in (*files, CARD):
             shutil.move(folder / name, out_dir / name)
     for stale in PLOTS:  # of the model that was here before
         (out_dir / stale).unlink(missing_ok=True)

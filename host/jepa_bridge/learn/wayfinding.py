@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.learn.compile import add_planners
 from jepa_bridge.learn.dataset import read_shard
 from jepa_bridge.learn.export import OPSET
 from jepa_bridge.learn.model import LIFT_WAVES_M, Lift, waves
@@ -262,4 +263,4 @@ def attach(way: WayToGo, bundle: Path, facts: dict[str, Any]) -> Card:
     written = bundle / (CARD + ".partial")
     written.write_text(card.to_json(), encoding="utf-8")
     written.replace(bundle / CARD)
-    return card
+    return add_planners(bundle)

@@ -149,9 +149,15 @@ class WayCost(ClearanceCost):
         return straight + far * (metres.reshape(horizon, samples) - straight)  # type: ignore[no-any-return]
 
 
+def cost_name(name: str, world: WorldModel) -> str:
+    """What `default` means for this world; other names as they are."""
+    if name != "default":
+        return name
+    return "waytogo" if isinstance(world, Lived) and world.knows_the_way else "clearance"
+
+
 def _default_cost(world: WorldModel, goal: Goal) -> Cost:
-    knows = isinstance(world, Lived) and world.knows_the_way
-    return WayCost(world, goal) if knows else ClearanceCost(world, goal)
+    return COSTS[cost_name("default", world)](world, goal)
 
 
 COSTS: dict[str, Callable[[WorldModel, Goal], Cost]] = {

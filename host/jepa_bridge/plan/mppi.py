@@ -1,5 +1,7 @@
 """Model-predictive path integral control: sample action sequences, imagine them, average the good ones.
 
+This is the readable reference. What drives is plan/compiled.py, which says the same in one call.
+
     plan = Planner(world, MppiConfig(), seed=0).plan(observation, goal, index=0, warm_start=None)
 
 After Williams et al., "Information Theoretic MPC for Model-Based Reinforcement Learning" (ICRA 2017): the nominal
@@ -72,29 +74,38 @@ class Planner:
         self._embeddings = np.empty((horizon, samples, world.embedding_dim), np.float32)
         self._confidence = np.empty((horizon, samples), np.float32)
 
-    def plan(self, observation: Observation, goal: Goal, index: int, warm_start: FloatArray | None) -> Plan:
+    def plan(
+        self,
+        observation: Observation,
+        goal: Goal,
+        index: int,
+        warm_start: FloatArray | None,
+        iterations: int | None = None,
+    ) -> Plan:
         """A pure function of its arguments, the seed, the config and the model: same inputs, same bits.
 
         `warm_start` [H, 2] is the sequence to start from, already shifted to begin at this observation (see `shift`).
+        `iterations`: fewer than the config's, when time is short.
         """
         config = self.config
         start = self.world.start(observation)  # [1, D]
         cost = make_cost(config.cost, self.world, goal)
-        nominal = self._nominal(warm_start)  # [H, 2]
-        samples = draw(config, self.seed, index)
-        for iteration in range(config.iterations):
-            actions = candidates(samples, iteration, nominal)  # [S, H, 2]
+        sequence = nominal(config, warm_start)  # [H, 2]
+        samples = draw(config, self.seed, index, iterations)
+        for iteration in range(len(samples.keep)):
+            actions = candidates(samples, iteration, sequence)  # [S, H, 2]
             costs = cost(self.rollout(start, actions))  # [S]
-            nominal = np.einsum("s,sha->ha", weigh(costs, config.temperature), actions)
-        final = self.rollout(start, nominal[None])
+            sequence = np.einsum("s,sha->ha", weigh(costs, config.temperature), actions)
+        final = self.rollout(start, sequence[None])
         return Plan(
             index=index,
             observation_seq=observation.seq,
             observation_t_us=observation.t_us,
-            actions=tuple((float(left), float(right)) for left, right in nominal),
+            actions=tuple((float(left), float(right)) for left, right in sequence),
             cost=float(cost(final)[0]),
             confidence=float(final.confidence.min()),
             step_s=config.step_s,
+            iterations=len(samples.keep),
         )
 
     def rollout(self, start: FloatArray, actions: FloatArray) -> Rollout:
@@ -107,13 +118,15 @@ class Planner:
             embeddings[step], confidence[step] = current, sure[:, 0]
         return Rollout(embeddings, confidence, actions)
 
-    def _nominal(self, warm_start: FloatArray | None) -> FloatArray:
-        shape = (self.config.horizon, 2)
-        if warm_start is None:
-            return np.zeros(shape, np.float32)
-        if warm_start.shape != shape:
-            raise ValueError(f"expected a warm start of shape {shape}, got {warm_start.shape}")
-        return np.clip(warm_start, -1.0, 1.0).astype(np.float32)
+
+def nominal(config: MppiConfig, warm_start: FloatArray | None) -> FloatArray:
+    """The sequence [H, 2] that a search begins with."""
+    shape = (config.horizon, 2)
+    if warm_start is None:
+        return np.zeros(shape, np.float32)
+    if warm_start.shape != shape:
+        raise ValueError(f"expected a warm start of shape {shape}, got {warm_start.shape}")
+    return np.clip(warm_start, -1.0, 1.0).astype(np.float32)
 
 
 def weigh(costs: FloatArray, temperature: float) -> FloatArray:

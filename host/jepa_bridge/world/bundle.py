@@ -68,6 +68,7 @@ class World:
         self._predictor = sessions["predictor.onnx"]
         self._readout = sessions["readout.onnx"]
         self._way = sessions.get(WAY_FILE)
+        self._planners: dict[str, onnxruntime.InferenceSession] = {}
 
     @property
     def embedding_dim(self) -> int:
@@ -79,6 +80,8 @@ class World:
         """Verify the folder's format version, hashes and shapes, then load it."""
         card = read_card(path)
         names = (*MODEL_FILES, WAY_FILE) if WAY_FILE in card.files else MODEL_FILES
+        for name in card.planners:  # verified now, loaded when one is asked for
+            _verified(path / name, card.files[name])
         contents = {name: _verified(path / name, card.files[name]) for name in names}
         sessions = {name: _session(path / name, content) for name, content in contents.items()}
         dim = card.embedding_dim
@@ -104,9 +107,26 @@ class World:
         embedding = self.encode(observation_vector(observation)[None])
         if self.card.motion is not None:
             column, scale = int(self.card.motion["column"]), self.card.motion["scale"]
-            speeds = observation.left_m_s / WHEEL_SPEED_M_S, observation.right_m_s / WHEEL_SPEED_M_S
-            embedding[0, column : column + 3] = scale, speeds[0] * scale, speeds[1] * scale
+            embedding[:, column : column + 3] = self.motion(observation) * np.float32(scale)
         return embedding
+
+    def motion(self, observation: Observation) -> FloatArray:
+        """[1, 3]: 1 if this model takes wheel speeds, left, right in units of full speed; else zeros."""
+        if self.card.motion is None:
+            return np.zeros((1, 3), np.float32)
+        speeds = observation.left_m_s / WHEEL_SPEED_M_S, observation.right_m_s / WHEEL_SPEED_M_S
+        return np.array(((1.0, *speeds),), np.float32)
+
+    @property
+    def planners(self) -> dict[str, dict[str, Any]]:
+        """The compiled planners' files, and what each plans by."""
+        return self.card.planners
+
+    def planner_session(self, name: str) -> onnxruntime.InferenceSession:
+        """The compiled planner of that name, loaded when it is first asked for."""
+        if name not in self._planners:
+            self._planners[name] = _session(self.path / name, _verified(self.path / name, self.card.files[name]))
+        return self._planners[name]
 
     def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """[B, D], [B, 2] -> [B, D], confidence [B, 1]; stateless, so repeating it is the rollout."""

@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 CARD = "card.json"
 MODEL_FILES = ("encoder.onnx", "predictor.onnx", "readout.onnx")
 WAY_FILE = "waytogo.onnx"  # only in bundles that learned a place
+PLANNER_FILES = ("planner.onnx", "planner_embedding.onnx")  # the whole plan by the bundle's own cost, by the contract's
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Card:
     files: dict[str, str]
     # where wheel speeds go in an embedding that starts a rollout: first column and scale; None: this model takes none
     motion: dict[str, float] | None = None
+    # what each planner graph plans by: cost, horizon in steps, and the cost's weights
+    planners: dict[str, dict[str, Any]] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,206 @@
+"""A bundle's planner graphs: the modules of planner_graph.py, traced one by one and put together around a Scan.
+
+    write_planners(module, folder)              planner.onnx and planner_embedding.onnx of a bundle that is being made
+    add_planners(Path("models/mine"))           the same for one that is there, with the way to go if it has learned one
+
+The scan runs over offsets and keep, so a plan takes as many iterations as it is given offsets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from jepa_bridge.learn.planner_costs import ClearanceGraph, EmbeddingGraph
+from jepa_bridge.learn.planner_graph import Conclude, Improve, Planner, Prelude
+from jepa_bridge.plan.compiled import identity
+from jepa_bridge.world.bundle import read_card
+from jepa_bridge.world.card import CARD, PLANNER_FILES, WAY_FILE, file_hash
+from jepa_bridge.world.vector import VECTOR_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from jepa_bridge.learn.model import WorldModule
+    from jepa_bridge.learn.planner_costs import CostGraph
+    from jepa_bridge.learn.wayfinding import WayToGo
+    from jepa_bridge.world.card import Card
+
+OPSET = 17
+HORIZON = 10
+
+
+def write_planners(module: WorldModule, folder: Path, way: WayToGo | None = None) -> dict[str, dict[str, Any]]:
+    """The files of PLANNER_FILES; returns what the card says about each."""
+    costs = {
+        "clearance" if way is None else "waytogo": ClearanceGraph(module, HORIZON, way=way),
+        "embedding": EmbeddingGraph(module, HORIZON),
+    }
+    about = {}
+    for name, (cost, graph) in zip(PLANNER_FILES, costs.items(), strict=True):
+        (folder / name).write_bytes(planner_graph(module, graph).SerializeToString())
+        about[name] = identity(cost, HORIZON)
+    return about
+
+
+def add_planners(bundle: Path) -> Card:
+    """Compile the planners of a bundle anew from its other graphs, and bring its card up to date."""
+    from jepa_bridge.learn.retrain import module_from_bundle  # noqa: PLC0415  # which exports, and so needs this
+
+    card = read_card(bundle)
+    way = way_from_bundle(bundle) if WAY_FILE in card.files else None
+    with tempfile.TemporaryDirectory(dir=bundle, prefix=".planners-") as scratch:
+        planners = write_planners(module_from_bundle(bundle), Path(scratch), way)
+        # the card after the graphs: until then the old one refuses them
+        for name in planners:
+            (Path(scratch) / name).replace(bundle / name)
+    files = {**card.files, **{name: file_hash(bundle / name) for name in planners}}
+    card = dataclasses.replace(card, files=files, planners=planners)
+    partial = bundle / f"{CARD}.{os.getpid()}.partial"
+    partial.write_text(card.to_json(), encoding="utf-8")
+    partial.replace(bundle / CARD)
+    return card
+
+
+def way_from_bundle(bundle: Path) -> WayToGo:
+    """The torch module with the weights of `waytogo.onnx`."""
+    from jepa_bridge.learn.wayfinding import WayToGo  # noqa: PLC0415  # as above
+
+    way = WayToGo()
+    found = {item.name: numpy_helper.to_array(item) for item in onnx.load(str(bundle / WAY_FILE)).graph.initializer}
+    with torch.no_grad():
+        for name, parameter in way.named_parameters():
+            parameter.copy_(torch.from_numpy(np.array(found[name])))
+    return way.eval()
+
+
+def planner_graph(module: WorldModule, cost: CostGraph, horizon: int = HORIZON) -> onnx.ModelProto:
+    """One graph for the whole plan."""
+    planner = Planner(module, cost, horizon).eval()
+    samples = 3
+    start = [torch.full((1, VECTOR_SIZE), 0.5), torch.zeros(1, 3), torch.full((1, VECTOR_SIZE), 0.5), torch.ones(1)]
+    with torch.no_grad():
+        terms = Prelude(planner)(*start)
+    names = [f"term_{index}" for index in range(len(terms))]
+    nominal, offsets, keep = torch.zeros(1, 2 * horizon), torch.zeros(samples, 2 * horizon), torch.ones(samples)
+    parts = {
+        "prelude": _trace(Prelude(planner), start, ["observation", "motion", "goal", "radius_m"], names),
+        "improve": _trace(
+            Improve(planner),
+            [nominal, offsets, keep, torch.tensor(0.1), *terms],
+            ["nominal", "offsets", "keep", "temperature", *names],
+            ["better"],
+            {"offsets": {0: "S"}, "keep": {0: "S"}},
+        ),
+        "conclude": _trace(
+            Conclude(planner), [nominal, *terms], ["nominal", *names], ["actions", "cost", "confidence"]
+        ),
+    }
+    return _joined(parts, names, horizon)
+
+
+def _trace(
+    module: nn.Module,
+    arguments: list[Tensor],
+    inputs: list[str],
+    outputs: list[str],
+    axes: dict[str, dict[int, str]] | None = None,
+) -> onnx.GraphProto:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a newer exporter exists; it needs onnxscript
+        torch.onnx.export(
+            module,
+            tuple(arguments),
+            buffer,  # type: ignore[arg-type]  # a file is a file
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load_from_string(buffer.getvalue()).graph
+
+
+def _joined(parts: dict[str, onnx.GraphProto], terms: list[str], horizon: int) -> onnx.ModelProto:
+    """Prelude, Scan of improve, conclude. Weights are shared: those with the same bytes are one."""
+    shared: dict[tuple[str, bytes], onnx.TensorProto] = {}
+    for part, graph in parts.items():
+        names: dict[str, str] = {"nominal": "found" if part == "conclude" else "nominal"}
+        names |= {name: name for name in terms}
+        for item in graph.initializer:
+            values = numpy_helper.to_array(item)
+            key = str((values.dtype, values.shape)), values.tobytes()
+            if key not in shared:
+                item_named = onnx.TensorProto()
+                item_named.CopyFrom(item)
+                item_named.name = f"weight_{len(shared)}"
+                shared[key] = item_named
+            names[item.name] = shared[key].name
+        outside = {value.name for value in (*graph.input, *graph.output)}
+        for node in graph.node:
+            for values_named in (node.input, node.output):
+                for index, name in enumerate(values_named):
+                    if name in names:
+                        values_named[index] = names[name]
+                    elif name and name not in outside:
+                        values_named[index] = f"{part}/{name}"
+            node.name = f"{part}/{node.name}"
+    flat = [1, 2 * horizon]
+    body = helper.make_graph(
+        parts["improve"].node,
+        "iteration",
+        [
+            _float("nominal", flat),
+            _float("offsets", ["S", 2 * horizon]),
+            _float("keep", ["S"]),
+        ],
+        [_float("better", flat)],
+    )
+    constants = [
+        numpy_helper.from_array(np.array([0, 0, 2 * horizon], np.int64), "flat_offsets"),
+        numpy_helper.from_array(np.array(flat, np.int64), "flat_warm_start"),
+    ]
+    nodes = [
+        helper.make_node("Reshape", ["offsets", "flat_offsets"], ["rows"], name="rows"),
+        helper.make_node("Reshape", ["warm_start", "flat_warm_start"], ["first"], name="first"),
+        *parts["prelude"].node,
+        helper.make_node("Scan", ["first", "rows", "keep"], ["found"], name="iterations", num_scan_inputs=2, body=body),
+        *parts["conclude"].node,
+    ]
+    return _checked(nodes, [*shared.values(), *constants], horizon)
+
+
+def _checked(nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto], horizon: int) -> onnx.ModelProto:
+    """With the contract's names and shapes; I, S are free."""
+    inputs = [
+        _float("observation", [1, VECTOR_SIZE]),
+        _float("motion", [1, 3]),
+        _float("goal", [1, VECTOR_SIZE]),
+        _float("radius_m", [1]),
+        _float("offsets", ["I", "S", horizon, 2]),
+        _float("keep", ["I", "S"]),
+        _float("warm_start", [horizon, 2]),
+        _float("temperature", []),
+    ]
+    outputs = [_float("actions", [horizon, 2]), _float("cost", [1]), _float("confidence", [1])]
+    graph = helper.make_graph(nodes, "planner", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _float(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -1,0 +1,225 @@
+"""plan/costs.py once more, as torch modules for the compiled planner; every number is of the same ClearanceWeights.
+
+A cost says in `begin` what it needs of the goal, once a plan, and then rates all samples of an iteration at once. As in
+planner_graph.py the steps of the horizon stand beside each other, [S, H], and pairs as [S, 2H], all x then all y.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jepa_bridge.learn.model import HEADING_SCALE_M, LOCAL_SCALE_M, MEMORY, MEMORY_SCALE_M
+from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights
+from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M
+
+if TYPE_CHECKING:
+    from jepa_bridge.learn.model import WorldModule
+    from jepa_bridge.learn.wayfinding import WayToGo
+
+
+class CostGraph(nn.Module):
+    """Rates rollouts towards the goal that `begin` was told."""
+
+    def begin(
+        self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Of the goal: [1, 2] m, heading [1, 1] rad (0 if unknown), whether it is known, code [1, L], [1] -> terms."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        goal: tuple[Tensor, ...],
+        actions: Tensor,
+        codes: list[Tensor],
+        memories: list[Tensor],
+        relative: Tensor,
+        turned: Tensor,
+        doubt: Tensor,
+    ) -> Tensor:
+        """`begin`'s terms, actions [S, 2H], H codes [S, L], H memories [S, 8], positions minus the goal's [S, 2H] m,
+        headings minus the goal's [S, H] rad, one minus confidence [S, H] -> [S, 1]."""
+        raise NotImplementedError
+
+
+class EmbeddingGraph(CostGraph):
+    """EmbeddingCost: each part's squared distance, summed."""
+
+    def __init__(self, module: WorldModule, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+        self.width = module.encoder.width
+        self.lift = module.encoder.lift
+        self.pair = _constant(torch.cat((torch.eye(horizon), torch.eye(horizon))))  # [2H, H]
+        self.memory = _constant(torch.eye(horizon).repeat_interleave(MEMORY, dim=0) * MEMORY_SCALE_M**2)  # [8H, H]
+        self.ramp = _constant(_ramp(horizon)[:, None])
+
+    def begin(
+        self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Whether the heading is known [1, 1], code [1, L]; for a lifted floor position and place [1, 2], [1, 8]."""
+        lifted = () if self.lift is None else (position, self.lift(position))
+        # angle and radius_m do not count here; an input that nothing uses would be lost in the export
+        return known + 0.0 * (angle + radius_m), code, *lifted
+
+    def forward(
+        self,
+        goal: tuple[Tensor, ...],
+        actions: Tensor,
+        codes: list[Tensor],
+        memories: list[Tensor],
+        relative: Tensor,
+        turned: Tensor,
+        doubt: Tensor,
+    ) -> Tensor:
+        """[S, 1]."""
+        known, code, *lifted = goal
+        squared = (relative * relative) @ self.pair
+        # two unit vectors an angle apart; against no heading there is only one
+        squared = squared + HEADING_SCALE_M**2 * (1.0 + known * (1.0 - 2.0 * torch.cos(turned)))
+        memory = torch.cat(memories, dim=1)
+        squared = squared + (memory * memory) @ self.memory
+        off = torch.cat(codes, dim=1).reshape(-1, self.width) - code
+        spread = LOCAL_SCALE_M / float(self.width) ** 0.5
+        squared = squared + ((off * off).sum(dim=1) * spread**2).reshape(-1, self.horizon)
+        if self.lift is not None:
+            position, place = lifted
+            here = _rows(relative, self.horizon) + position
+            squared = squared + (self.lift(here) - place).square().sum(dim=1).reshape(-1, self.horizon)
+        return torch.sqrt(squared) @ self.ramp
+
+
+class ClearanceGraph(CostGraph):
+    """ClearanceCost, and WayCost if a way to go is given. What is summed at the end lies in one row, [S, 6H + 1]."""
+
+    def __init__(
+        self, module: WorldModule, horizon: int, weights: ClearanceWeights | None = None, way: WayToGo | None = None
+    ) -> None:
+        super().__init__()
+        weights = weights or ClearanceWeights()
+        if not 0.0 < weights.touch_m <= weights.margin_m:
+            raise ValueError(f"expected touch_m in (0, margin_m], got {weights}")
+        self.horizon = horizon
+        self.way = None if way is None else WayGraph(way)
+        layers: list[Any] = list(module.readout.ranges)
+        look, _, ranges = layers
+        self.look, self.look_bias = _constant(look.weight.T), _constant(look.bias)
+        # not the range but 1 - range / margin comes out: how deep within the margin
+        scale = RANGE_SCALE_M / weights.margin_m
+        self.depth, self.depth_bias = _constant(-scale * ranges.weight.T), _constant(1.0 - scale * ranges.bias)
+        self.touch_depth = 1.0 - weights.touch_m / weights.margin_m
+        eye = torch.eye(horizon)
+        # speed of each step and changes between steps are squares of linear functions of the actions
+        steps = torch.eye(2 * horizon)
+        changes = steps[2:] - steps[:-2]  # [2H - 2, 2H]
+        self.linear = _constant(torch.cat((steps, changes)).T)  # [2H, 4H - 2]
+        speeds = torch.cat((0.5 * eye.repeat_interleave(2, dim=0), torch.zeros(2 * horizon, 1)), dim=1)
+        summed = torch.cat((torch.zeros(len(changes), horizon), torch.ones(len(changes), 1)), dim=1)
+        self.squares = _constant(torch.cat((speeds, summed)))  # [4H - 2, H + 1]
+        self.pair = _constant(torch.cat((eye, eye)).repeat(1, 2))  # [2H, 2H]
+        ones = torch.ones(1, horizon)
+        self.near = _constant(torch.cat((-ones / weights.near_m**2, 0 * ones), dim=1))
+        self.arrived = _constant(torch.cat((0 * ones, -ones), dim=1))
+        ramp, mean = _ramp(horizon) * (2.0 / (horizon + 1)), torch.full((horizon,), 1.0 / horizon)
+        sharp = weights.margin_m / weights.touch_m
+        none = torch.zeros(horizon)
+        smooth = torch.tensor([weights.smooth / (2 * max(horizon - 1, 1))])
+        parts = (ramp, weights.margin * mean, weights.touch * sharp * mean, none)
+        rest = (weights.calm * mean, weights.doubt * mean, smooth)
+        self.weights = _constant(torch.cat((*parts, *rest))[:, None])  # [6H + 1, 1]
+        at_heading = (none, none, none, weights.heading * ramp, none, none, torch.zeros(1))
+        self.heading = _constant(torch.cat(at_heading)[:, None])
+
+    def begin(
+        self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What squared metres are multiplied with for "near" and "arrived" [1, 2H], weights [6H + 1, 1]; of the way."""
+        way = () if self.way is None else self.way.begin(position)
+        return self.near + self.arrived / (radius_m * radius_m), self.weights + known * self.heading, *way
+
+    def forward(
+        self,
+        goal: tuple[Tensor, ...],
+        actions: Tensor,
+        codes: list[Tensor],
+        memories: list[Tensor],
+        relative: Tensor,
+        turned: Tensor,
+        doubt: Tensor,
+    ) -> Tensor:
+        """[S, 1]."""
+        close, weights, *way = goal
+        steps = self.horizon
+        squared = (relative * relative) @ self.pair  # [S, 2H], the same twice
+        to_go = torch.sqrt(squared[:, :steps])
+        if self.way is not None:
+            metres = self.way(tuple(way), _rows(relative, steps)).reshape(-1, steps)
+            far = 1.0 - torch.exp(squared[:, :steps] * (-1.0 / STRAIGHT_M**2))
+            squared = (to_go := to_go + far * metres).square().repeat(1, 2)
+
+        code = torch.cat(codes, dim=1).reshape(-1, codes[0].shape[1])  # [S H, L], the steps of a sample together
+        hidden = functional.silu(torch.addmm(self.look_bias, code, self.look))
+        depth = torch.clamp(torch.addmm(self.depth_bias, hidden, self.depth), 0.0, 1.0)  # [S H, 8]
+        squeeze = (depth * depth).sum(dim=1).reshape(-1, steps)
+        touch = functional.relu(depth.amax(dim=1) - self.touch_depth).reshape(-1, steps)
+
+        wheels = actions @ self.linear
+        speed, changes = ((wheels * wheels) @ self.squares).split_with_sizes((steps, 1), dim=1)
+        there = torch.exp(squared * close) * torch.cat((1.0 - torch.cos(turned), speed), dim=1)  # [S, 2H]
+        return torch.cat((to_go, squeeze, touch, there, doubt, changes), dim=1) @ weights
+
+
+class WayGraph(nn.Module):
+    """WayToGo.detour with what depends on the goal alone done once, and both directions in one product."""
+
+    def __init__(self, way: WayToGo) -> None:
+        super().__init__()
+        layers: list[Any] = list(way.mlp)
+        first, _, second, _, last = layers
+        waves = len(way.turns)
+        # features here: x, y, sines of x's and y's waves, cosines; WayToGo sorts by axis first
+        of_x, of_y = torch.arange(2, 2 + 2 * waves), torch.arange(2 + 2 * waves, 2 + 4 * waves)
+        order = torch.cat((torch.arange(2), of_x[:waves], of_y[:waves], of_x[waves:], of_y[waves:]))
+        here, there = (half[order] for half in first.weight.detach().T.chunk(2))  # [F, hidden] each
+        both, swapped = torch.cat((here, there), dim=1), torch.cat((there, here), dim=1)  # [F, 2 hidden]
+        bias = first.bias.detach().repeat(2)
+        for weights in (both, swapped):
+            bias = bias - 0.5 * weights[:2].sum(dim=0)
+            weights[:2] /= POSITION_SCALE_M
+        self.both, self.swapped, self.bias = _constant(both), _constant(swapped), _constant(bias)
+        self.turns = _constant(torch.kron(torch.eye(2), way.turns[None]))  # [2, 2W]
+        self.hidden: int = first.out_features
+        self.second, self.second_bias = _constant(second.weight.T), _constant(second.bias)
+        self.last, self.last_bias = _constant(0.5 * last.weight.T.repeat(2, 1)), _constant(last.bias)
+
+    def begin(self, position: Tensor) -> tuple[Tensor, ...]:
+        """Goal [1, 2] m -> itself, and what it adds to the first layer [1, 2 hidden]."""
+        return position, torch.addmm(self.bias, self._features(position), self.swapped)
+
+    def forward(self, goal: tuple[Tensor, ...], relative: Tensor) -> Tensor:
+        """`begin`'s terms, positions minus goal [B, 2] -> metres beyond the straight line [B, 1]."""
+        position, first = goal
+        hidden = functional.silu(torch.addmm(first, self._features(relative + position), self.both))
+        hidden = hidden.reshape(-1, self.hidden)  # [2 B, hidden], there and back together
+        hidden = functional.silu(torch.addmm(self.second_bias, hidden, self.second))
+        return functional.softplus(torch.addmm(self.last_bias, hidden.reshape(-1, 2 * self.hidden), self.last))
+
+    def _features(self, position: Tensor) -> Tensor:
+        angle = position @ self.turns
+        return torch.cat((position, torch.sin(angle), torch.cos(angle)), dim=1)
+
+
+def _rows(pairs: Tensor, horizon: int) -> Tensor:
+    """[S, 2H] -> [S H, 2]."""
+    return pairs.reshape(-1, 2, horizon).transpose(1, 2).reshape(-1, 2)
+
+
+def _ramp(horizon: int) -> Tensor:
+    return torch.arange(1, horizon + 1, dtype=torch.float32) / horizon
+
+
+def _constant(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.detach().clone().contiguous(), requires_grad=False)

@@ -1,0 +1,212 @@
+"""The whole plan as torch modules, to be compiled into one graph: plan/mppi.py again, in one call.
+
+    Prelude   observation, motion, goal, radius -> where the rollouts start, and what the cost needs of the goal
+    Improve   nominal, offsets, keep -> the nominal after one iteration
+    Conclude  nominal -> its cost and confidence
+
+Only memory and code run step by step; poses, readouts and costs are done for all steps at once. Numbers of all steps
+stand beside each other in a row ([S, H], or [S, 2H] for pairs, all x then all y), so that sums along the horizon,
+reordering and weighting are products with constant matrices: one node each, where each node costs 1 to 2 us.
+`tests/learn/test_planner_graph.py` holds all of it against the reference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jepa_bridge.learn.model import LOCAL, MEMORY, MOTION, STEP_M, TURN_RAD, TWIST, WorldModule, on_sphere
+from jepa_bridge.world.vector import POSITION_SCALE_M, RANGES, VECTOR_SIZE
+
+if TYPE_CHECKING:
+    from jepa_bridge.learn.planner_costs import CostGraph
+
+TAIL = TWIST + 1  # of a step's outputs: twist, and the confidence's logit
+
+
+class Imagine(nn.Module):
+    """Rollouts, all from one start. Weights are the predictor's, laid out for as few nodes as will do."""
+
+    def __init__(self, module: WorldModule, horizon: int) -> None:
+        super().__init__()
+        predictor = module.predictor
+        self.horizon = horizon
+        self.width = module.embedding_dim - LOCAL
+        hidden = predictor.deepen.in_features
+        enter, leave = predictor.enter.weight.detach().T, predictor.leave.weight.detach().T
+        # metres, radians and doubt's logit instead of twist and confidence's: then poses are sums of what comes out
+        scale = torch.ones(leave.shape[1])
+        scale[-TAIL:] = torch.tensor([STEP_M, STEP_M, TURN_RAD, -1.0])
+        leave, leave_bias = leave * scale, predictor.leave.bias.detach() * scale
+        self.enter = _constant(enter)
+        self.enter_bias = _constant(predictor.enter.bias.detach())
+        self.deepen = _constant(predictor.deepen.weight.detach().T)
+        self.deepen_bias = _constant(predictor.deepen.bias.detach())
+        self.leave = _constant(leave)
+        self.leave_bias = _constant(leave_bias)
+        # the first step starts from the same for all samples: that part is one row
+        self.enter_start, self.enter_action = _constant(enter[:-2]), _constant(enter[-2:])
+        self.leave_hidden, self.leave_action = _constant(leave[:hidden]), _constant(leave[-2:])
+        self.leave_start = _constant(leave[hidden:-2])
+
+    def begin(self, memory: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory [1, 8], code [1, L] -> what the first step adds to each sample's action: [1, hidden], [1, out]."""
+        enter = torch.addmm(self.enter_bias, torch.cat((memory, code), dim=1), self.enter_start)
+        leave = torch.addmm(self.leave_bias, memory, self.leave_start)
+        return enter, leave + functional.pad(code, (0, MEMORY + TAIL))
+
+    def forward(self, enter: Tensor, leave: Tensor, actions: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """What `begin` said, actions [S, 2H] -> H codes [S, L], H memories [S, 8], tails [S, 4H]."""
+        codes, memories, tails = [], [], []
+        sizes = (self.width, MEMORY, TAIL)
+        each = actions.split_with_sizes([2] * self.horizon, dim=1)
+        hidden = functional.silu(torch.addmm(enter, each[0], self.enter_action))
+        hidden = hidden + functional.silu(torch.addmm(self.deepen_bias, hidden, self.deepen))
+        base = torch.addmm(leave, each[0], self.leave_action)
+        change, memory, tail = torch.addmm(base, hidden, self.leave_hidden).split_with_sizes(sizes, dim=1)
+        code, memory = on_sphere(change, self.width), torch.tanh(memory)
+        for step in range(self.horizon):
+            if step > 0:
+                joined = torch.cat((memory, code, each[step]), dim=1)
+                hidden = functional.silu(torch.addmm(self.enter_bias, joined, self.enter))
+                hidden = hidden + functional.silu(torch.addmm(self.deepen_bias, hidden, self.deepen))
+                joined = torch.cat((hidden, memory, each[step]), dim=1)
+                change, memory, tail = torch.addmm(self.leave_bias, joined, self.leave).split_with_sizes(sizes, dim=1)
+                code, memory = on_sphere(code + change, self.width), torch.tanh(memory)
+            codes.append(code)
+            memories.append(memory)
+            tails.append(tail)
+        return codes, memories, torch.cat(tails, dim=1)
+
+
+class Trace(nn.Module):
+    """Tails -> where the robot is after each step, relative to the goal, and which way it looks.
+
+    One product turns [S, 4H] into all that is linear in it: angles before each step (twice, for x and y), angles after
+    each step, displacements as (forward, left) and as (-left, forward), doubt.
+    """
+
+    def __init__(self, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+        forward, left, turn, doubt = (_pick(horizon, kind) for kind in range(TAIL))  # each [4H, H]
+        after = torch.triu(torch.ones(horizon, horizon))  # [H, H] column t sums steps 0..t
+        before = turn @ (after - torch.eye(horizon))
+        self.spread = _constant(torch.cat((before, before, turn @ after, forward, left, -left, forward, doubt), dim=1))
+        # which of these the start's heading is added to, and which the goal's is taken from
+        ones, none = torch.ones(1, horizon), torch.zeros(1, 5 * horizon)
+        self.starts = _constant(torch.cat((ones, ones, ones, none), dim=1))
+        self.wants = _constant(torch.cat((0 * ones, 0 * ones, ones, none), dim=1))
+        self.sum = _constant(torch.kron(torch.eye(2), after))
+        self.axes = _constant(torch.kron(torch.eye(2), ones))  # [2, 2H]
+
+    def begin(self, angle: Tensor, wanted: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
+        """Start's and goal's heading [1, 1] rad, start minus goal [1, 2] m -> rows [1, 8H], [1, 2H]."""
+        return angle * self.starts - wanted * self.wants, away @ self.axes
+
+    def forward(self, angles: Tensor, away: Tensor, tails: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `begin` said, tails [S, 4H] -> position minus goal [S, 2H], heading minus its [S, H], doubt [S, H]."""
+        steps = self.horizon
+        spread = torch.addmm(angles, tails, self.spread)
+        before, after, ahead, aside, doubt = spread.split_with_sizes(
+            (2 * steps, steps, 2 * steps, 2 * steps, steps), dim=1
+        )
+        moved = torch.cos(before) * ahead + torch.sin(before) * aside
+        return torch.addmm(away, moved, self.sum), after, torch.sigmoid(doubt)
+
+
+class Planner(nn.Module):
+    """What Prelude, Improve and Conclude share."""
+
+    def __init__(self, module: WorldModule, cost: CostGraph, horizon: int) -> None:
+        super().__init__()
+        self.encoder = module.encoder
+        self.imagine = Imagine(module, horizon)
+        self.trace = Trace(horizon)
+        self.cost = cost
+
+    def rate(self, terms: tuple[Tensor, ...], actions: Tensor) -> tuple[Tensor, Tensor]:
+        """What Prelude said, actions [S, 2H] -> cost [S, 1], doubt [S, H]."""
+        enter, leave, angles, away, *goal = terms
+        codes, memories, tails = self.imagine(enter, leave, actions)
+        relative, turned, doubt = self.trace(angles, away, tails)
+        return self.cost(tuple(goal), actions, codes, memories, relative, turned, doubt), doubt
+
+
+class Prelude(nn.Module):
+    """Everything that is the same for all iterations."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__()
+        self.planner = planner
+
+    def forward(self, observation: Tensor, motion: Tensor, goal: Tensor, radius_m: Tensor) -> tuple[Tensor, ...]:
+        """[1, 11], [1, 3] (known, left, right in units of full speed), [1, 11], [1] -> the terms of `Planner.rate`."""
+        planner = self.planner
+        both = torch.cat((observation, goal), dim=0)
+        codes = planner.encoder.local(both[:, :RANGES])
+        position = both[:, RANGES : RANGES + 2] * POSITION_SCALE_M
+        turn = both[:, RANGES + 2 : VECTOR_SIZE]
+        known = (turn >= 0.0).to(turn.dtype)
+        angle = turn * (2.0 * math.pi) * known
+        memory = functional.pad(motion, (0, MEMORY - MOTION))
+        return (
+            *planner.imagine.begin(memory, codes[:1]),
+            *planner.trace.begin(angle[:1], angle[1:], position[:1] - position[1:]),
+            *planner.cost.begin(position[1:], angle[1:], known[1:], codes[1:], radius_m),
+        )
+
+
+class Improve(nn.Module):
+    """One iteration."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__()
+        self.planner = planner
+
+    def forward(self, nominal: Tensor, offsets: Tensor, keep: Tensor, temperature: Tensor, *terms: Tensor) -> Tensor:
+        """[1, 2H], [S, 2H], [S], [] and Prelude's terms -> the mean of the candidates, each by its weight [1, 2H]."""
+        actions = torch.clamp(keep[:, None] * nominal + offsets, -1.0, 1.0)
+        cost, _ = self.planner.rate(terms, actions)
+        return weigh(cost.reshape(1, -1), temperature) @ actions
+
+
+class Conclude(nn.Module):
+    """What the bridge wants to know of the plan that came out."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__()
+        self.planner = planner
+
+    def forward(self, nominal: Tensor, *terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[1, 2H] and Prelude's terms -> actions [H, 2], cost [1], the least confidence [1]."""
+        cost, doubt = self.planner.rate(terms, nominal)
+        return nominal.reshape(-1, 2), cost.reshape(1), 1.0 - doubt.amax(dim=1)
+
+
+def weigh(cost: Tensor, temperature: Tensor) -> Tensor:
+    """Costs [1, S] -> weights [1, S]: `plan.mppi.weigh`, whose comments say why."""
+    samples = cost.shape[1]
+    ascending, _ = torch.topk(cost, samples // 2 + 1, dim=1, largest=False)
+    best = ascending[:, :1]
+    middle = ascending[:, (samples - 1) // 2 :].mean(dim=1, keepdim=True)  # of an even number: the mean of two
+    unit = middle - best
+    widest = cost.amax(dim=1, keepdim=True) - best
+    unit = torch.where(unit > 0.0, unit, torch.where(widest > 0.0, widest, torch.ones_like(unit)))
+    return torch.softmax((best - cost) / (unit * temperature), dim=1)
+
+
+def _constant(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.detach().clone().contiguous(), requires_grad=False)
+
+
+def _pick(horizon: int, kind: int) -> Tensor:
+    """[4H, H]: column t is one where row is `kind` of step t."""
+    picked = torch.zeros(TAIL * horizon, horizon)
+    steps = torch.arange(horizon)
+    picked[TAIL * steps + kind, steps] = 1.0
+    return picked
