@@ -18,7 +18,8 @@ from jepa_bridge.drive.replay import RunSettings
 from jepa_bridge.drive.run import DriveRun, check_goal
 from jepa_bridge.errors import Exit
 from jepa_bridge.link import Clock, open_transport
-from jepa_bridge.plan.mppi import MppiConfig, Planner
+from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.mppi import MppiConfig
 from jepa_bridge.record import Recorder
 from jepa_bridge.resources import shipped
 from jepa_bridge.world.bundle import load_named
@@ -60,7 +61,7 @@ def drive(**options: Any) -> int:
                 )
             run = DriveRun(
                 transport,
-                Planner(world, planner_config, options["seed"]),
+                make_planner(world, planner_config, options["seed"]),
                 goals,
                 model_hash=world.hash,
                 recorder=recorder,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.plan.mppi import Planner, shift
+from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.mppi import shift
 from jepa_bridge.types import Goal, Observation
 from jepa_bridge.world.bundle import load_named
 
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 
     from jepa_bridge.drive.core import PlanRequest
     from jepa_bridge.link.clock import Clock
+    from jepa_bridge.plan.compiled import Planner
     from jepa_bridge.types import Plan
 
 CLOSE_S = 2.0  # a plan takes some 10 ms; one that hangs must not hold up the end of the program for ever
 
 
-def solve(planner: Planner, request: PlanRequest) -> Plan:
+def solve(planner: Planner, request: PlanRequest, iterations: int | None = None) -> Plan:
     """The plan for a request: the previous plan, shifted to now, is where the search starts."""
     warm_start = None
     if request.previous is not None:
         warm_start = shift(np.asarray(request.previous.actions, np.float32), request.shift_steps)
-    return planner.plan(request.observation, request.goal, request.index, warm_start)
+    return planner.plan(request.observation, request.goal, request.index, warm_start, iterations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def load_takeover(model: str, old: Planner) -> Takeover:
             "export the bundle again with this version of jepa-bridge",
             status=Exit.MODEL,
         )
-    planner = Planner(world, old.config, old.seed)
+    planner = make_planner(world, old.config, old.seed)
     trial = planner.plan(Observation(0, 0, (1.0,) * 8, 1.0, 1.0, 0.0), Goal(4.0, 4.0), 0, None)
     if not np.isfinite((*np.ravel(trial.actions), trial.cost, trial.confidence)).all():
         raise BridgeError(

@@ -17,7 +17,8 @@ from jepa_bridge.drive.planning import solve
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.link import FrameError, TickUnwrapper, decode
 from jepa_bridge.link.schema import Cmd, Sensor
-from jepa_bridge.plan.mppi import MppiConfig, Planner
+from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.mppi import MppiConfig
 from jepa_bridge.types import Goal
 from jepa_bridge.world.bundle import load_named
 
@@ -114,7 +115,7 @@ class Replay:
     def __init__(self, log: Log, world: World, settings: RunSettings | None = None) -> None:
         self._log = log
         self.settings = settings or RunSettings.read(log.metadata.get("run", {}))
-        self._planner = Planner(world, self.settings.planner, self.settings.seed)
+        self._planner = make_planner(world, self.settings.planner, self.settings.seed)
         self._follow = world.hash == self.settings.model_hash  # another bundle than the one that drove plans throughout
         self._core = DriveCore(self.settings.goals, self.settings.drive)
         self._unwrapper = TickUnwrapper()
@@ -182,14 +183,14 @@ class Replay:
             return self._lacks(f"the bundle that took over cannot be loaded: {error.message}")
         if world.hash != recorded["model_hash"]:
             return self._lacks(f"the bundle {recorded['model']} that took over has changed since")
-        self._planner = Planner(world, self.settings.planner, self.settings.seed)
+        self._planner = make_planner(world, self.settings.planner, self.settings.seed)
         return None
 
     def _on_plan(self, recorded: dict[str, Any]) -> None:
         request = self._request
         if request is None or request.index != recorded["index"]:
             return self._lacks(f"plan {recorded['index']} was not asked for in the replay")
-        self._plan = solve(self._planner, request)
+        self._plan = solve(self._planner, request, recorded.get("iterations") or None)
         self.report.plans += 1
         self.report.plans_different += [list(action) for action in self._plan.actions] != recorded["actions"]
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jepa_bridge.link import Transport
     from jepa_bridge.link.schema import Hello, Message, Sensor
-    from jepa_bridge.plan.mppi import Planner
+    from jepa_bridge.plan.compiled import Planner
     from jepa_bridge.record import Recorder
     from jepa_bridge.types import Goal
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jepa_bridge.learn.oracle import Oracle
-from jepa_bridge.plan.mppi import MppiConfig, Planner, shift
+from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.mppi import MppiConfig, shift
 from jepa_bridge.plan.reactive import Reactive
 from jepa_bridge.types import RANGE_BEARINGS_RAD, Goal, Observation
 
@@ -34,7 +35,7 @@ class ModelDriver:
     """
 
     def __init__(self, world: WorldModel, config: MppiConfig, seed: int, *, gate: bool) -> None:
-        self._planner = Planner(world, config, seed)
+        self._planner = make_planner(world, config, seed)
         self._gate = gate
         self._fallback = Reactive()
         self._actions: FloatArray | None = None

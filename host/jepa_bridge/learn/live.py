@@ -16,7 +16,8 @@ import numpy as np
 from jepa_bridge.learn.collect import EVALUATION_SEEDS, SHARD_FORMAT, STEP_S, twin_sim, wheel_speeds
 from jepa_bridge.learn.episodes import observe
 from jepa_bridge.learn.explore import Explorer
-from jepa_bridge.plan.mppi import MppiConfig, Planner, shift
+from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.mppi import shift
 from jepa_bridge.types import Goal
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from jepa_bridge.learn.collect import Simulator
+    from jepa_bridge.plan.compiled import Planner
     from jepa_bridge.world.bundle import WorldModel
 
 SHARD_EPISODES = 25
@@ -60,7 +62,7 @@ def live(
                 rng = np.random.default_rng([seed, episode])
                 drawn = int(rng.integers(EVALUATION_SEEDS))
                 sim = make_sim(arena, drawn if map_seed is None else map_seed, None)
-                drives.append(_drive(sim, None if rng.random() < explore else Planner(world, MppiConfig()), rng, steps))
+                drives.append(_drive(sim, None if rng.random() < explore else make_planner(world), rng, steps))
             _write(path, drives, arena)
         if progress:
             progress(first + count, episodes, path.name)
