@@ -52,7 +52,8 @@ class Safety:
 
     def cut(self):
         """Whether the output must go off without the ramp: nothing that would carry out a ramp can be trusted."""
-        return self.latched and (self.fault == FAULT_MOTOR_DRIVER or self.fault == FAULT_LOOP_EXCEPTION)
+        # either fault is latched for as long as it is on show
+        return self.fault == FAULT_MOTOR_DRIVER or self.fault == FAULT_LOOP_EXCEPTION
 
     # ---- messages ---------------------------------------------------------------------------------------
 

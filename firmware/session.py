@@ -7,7 +7,7 @@ import codec
 import ticks
 from safety import NO_ANSWER
 from schema import (
-    ARM, CLEAR, CMD, CMD_EXPIRES_US, CMD_LEFT_WHEEL, CMD_RIGHT_WHEEL, FAULT_NONE, LEVEL_ERROR, LEVEL_INFO,
+    ARM, CLEAR, CMD, CMD_EXPIRES_US, CMD_LEFT_WHEEL, CMD_RIGHT_WHEEL, LEVEL_ERROR, LEVEL_INFO,
     LEVEL_WARNING, LOG_CODE_COMMAND_REFUSED, LOG_CODE_EXCEPTION, LOG_CODE_FRAME_INVALID, LOG_CODE_SESSION_LOST,
     LOG_CODE_SESSION_OPENED, LOG_CODE_STARTED, LOG_CODE_STOPPED, OPEN, OPEN_PROTOCOL_VERSION, POSE, POSE_HEADING_MRAD, POSE_X_MM, POSE_Y_MM,
     REBOOT, RESULT_OK, STOP, TIME_SYNC,
@@ -161,6 +161,6 @@ class Session:
             else:
                 self.log(LEVEL_WARNING, LOG_CODE_SESSION_LOST, b"no frame from the host: session lost")
                 self._hello_due_us = self._board.ticks_us()
-        if safety.fault != self._said_fault and safety.latched and safety.fault != FAULT_NONE:
+        if safety.fault != self._said_fault and safety.latched:
             self.log(LEVEL_WARNING, LOG_CODE_STOPPED, _FAULT_TEXTS[safety.fault])
         return True

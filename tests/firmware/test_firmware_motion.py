@@ -51,6 +51,33 @@ def test_the_ramp_arrives_and_cut_is_at_once():
     assert ramp.step(0, 1000) == 0
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_ramp_moves_a_thousandth_of_a_unit_each_microsecond_and_rounds_towards_zero(sign):
+    from ramp import Ramp
+
+    for cut in (False, True):
+        ramp = Ramp()
+        if cut:
+            ramp.step(sign * 80, 50_000)
+            ramp.cut()
+        assert [ramp.step(sign * 80, us) for us in (0, 1, 998, 1, 999, 1)] == [0, 0, 0, sign, sign, 2 * sign]
+        assert ramp.step(sign * 80, 77_999) == sign * 79
+        assert ramp.step(sign * 80, 1) == sign * 80
+        assert ramp.step(sign * 80, 1) == sign * 80
+        assert [ramp.step(0, us) for us in (1, 78_999, 999, 1)] == [sign * 79, sign, 0, 0]
+
+
+def test_a_stalled_loop_takes_one_step_of_100_ms():
+    from ramp import Ramp
+
+    for stall_us in (100_000, 100_001, PERIOD - 1):
+        ramp = Ramp()
+        ramp.step(-80, 80_000)
+        assert ramp.step(80, stall_us) == 20
+        assert ramp.step(80, 59_999) == 79
+        assert ramp.step(80, 1) == 80
+
+
 def test_sine_is_within_6e_6():
     import sine
 

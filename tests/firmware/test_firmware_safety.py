@@ -436,6 +436,31 @@ def test_the_latch_outlives_the_session():
     assert device.state == OPEN
 
 
+def test_silence_is_counted_to_the_microsecond():
+    device = device_in(OPEN)
+    device.safety.tick(device.now + 1_999_999)
+    assert device.state == OPEN
+    device.safety.tick(device.now + 2_000_000)
+    assert device.state == IDLE
+
+
+def test_a_robot_that_never_had_a_session_lost_none():
+    device = device_in(IDLE)
+    device.wait(3000 * MS)
+    assert device.safety.fault == NONE
+
+
+@pytest.mark.parametrize("seq", [100, 65530])
+def test_a_command_may_be_0x4000_frames_late_and_no_more(seq):
+    """The mark that commands are compared with follows the session's newest frame at that distance."""
+    for ahead, behind_mark in ((0x4000, 1), (0x4001, 2), (0x4010, 17)):
+        device = device_in(ARMED, seq=seq)
+        mark = device.safety._seen_cmd_seq
+        device.time_sync(seq=(mark + ahead) % 65536)
+        assert not device.cmd(seq=(mark + behind_mark - 1) % 65536)
+        assert device.cmd(seq=(mark + behind_mark) % 65536)
+
+
 # ---- faults ---------------------------------------------------------------------------------------------
 
 
@@ -492,9 +517,10 @@ def test_clear_and_arm_wait_until_the_condition_is_gone():
 
 def test_counters_stay_at_their_maximum():
     device = device_in(ARMED)
-    device.safety.frames_refused = device.safety.commands_expired = PERIOD - 1
-    device.cmd(session=3)
-    device.cmd(expires_in=-1)
+    device.safety.frames_refused = device.safety.commands_expired = PERIOD - 2
+    for _ in range(3):
+        device.cmd(session=3)
+        device.cmd(expires_in=-1)
     assert (device.safety.frames_refused, device.safety.commands_expired) == (PERIOD - 1, PERIOD - 1)
 
 

@@ -92,9 +92,9 @@ class Conversation:
         said, self.outbox.said = self.outbox.said, []
         return [message for message in said if type_ in (None, message[0])]
 
-    def pass_(self, duration_ms=0):
-        """One pass of the loop, as far as it is the session's."""
-        self.board.now_us = (self.board.now_us + duration_ms * MS) % PERIOD
+    def pass_(self, duration_ms=0, before_us=0):
+        """One pass of the loop, as far as it is the session's, after so long."""
+        self.board.now_us = (self.board.now_us + duration_ms * MS - before_us) % PERIOD
         self.session.receive()
         self.safety.tick(self.board.now_us)
         self.session.report(self.board.now_us, 111, 22, 33, 44, 55)
@@ -211,6 +211,8 @@ def test_a_reboot_waits_for_its_answer_to_leave(talk):
     talk.hear(OPEN, 1)
     due = talk.session.reboot_due
     assert not due(talk.board.now_us)
+    assert not due(0), "nobody asked"
+    assert not due(PERIOD // 4)
     now = talk.board.now_us
     talk.hear(REBOOT)
     assert not due(now)
@@ -228,10 +230,11 @@ def test_hello_comes_at_once_and_then_at_2_hz_until_a_session_opens(talk):
     talk.pass_()
     assert talk.said() == [(HELLO, 111), (LOG, INFO, STARTED, b"started")]
     for _ in range(3):
-        talk.pass_(499)
+        talk.pass_(500, before_us=1)
         assert talk.said() == []
-        talk.pass_(1)
+        talk.pass_(0, before_us=-1)
         assert talk.said() == [(HELLO, 111)]
+    talk.pass_(300)
     talk.hear(OPEN, 1)
     for _ in range(20):
         talk.pass_(100)
@@ -248,9 +251,9 @@ def test_status_comes_at_once_and_then_at_5_hz_while_a_session_is_open(talk):
     talk.pass_()
     assert talk.said(STATUS) == [(STATUS, 22, 33, 1, 44, 55)]
     for _ in range(3):
-        talk.pass_(199)
+        talk.pass_(200, before_us=1)
         assert talk.said(STATUS) == []
-        talk.pass_(1)
+        talk.pass_(0, before_us=-1)
         assert len(talk.said(STATUS)) == 1
 
 
@@ -281,6 +284,18 @@ def test_a_full_line_puts_a_change_off(talk):
     assert len(talk.said(STATUS)) == 1
     talk.pass_(1)
     assert talk.said() == []
+
+
+def test_hello_follows_a_lost_session_at_once_whenever_the_last_one_was(talk):
+    """Its timer stood while the session lasted; here for so long that it would seem to lie ahead again."""
+    talk.ready()
+    for _ in range(600):
+        talk.board.now_us = (talk.board.now_us + 1_000_000) % PERIOD
+        talk.safety.time_sync(HOST, 0, talk.board.now_us)
+        talk.pass_()
+    talk.said()
+    talk.pass_(2000)
+    assert len(talk.said(HELLO)) == 1
 
 
 def test_a_lost_session_is_said_and_hello_follows_at_once(talk):
@@ -324,9 +339,9 @@ def test_logs_are_at_most_two_a_second_and_none_is_repeated(talk):
     talk.pass_()
     assert len(talk.said(LOG)) == 1
     talk.session.log(INFO, TEXT, b"a")
-    talk.pass_(499)
+    talk.pass_(500, before_us=1)
     assert talk.said(LOG) == []
-    talk.pass_(1)
+    talk.pass_(0, before_us=-1)
     assert talk.said(LOG) == [(LOG, INFO, TEXT, b"a")]
     for _ in range(10):
         talk.pass_(500)
@@ -379,6 +394,22 @@ def test_a_session_that_opens_after_a_lost_one_logs_no_fault(talk):
     talk.said()
     talk.hear(OPEN, 1, session=78)
     assert logs(talk) == [(INFO, OPENED, b"session opened")]
+
+
+def test_a_good_frame_with_a_wrong_type_is_logged(talk):
+    talk.ready()
+    talk.board.waiting = host_frame(99, 1, 2, 3)
+    talk.session.receive()
+    (log,) = logs(talk)
+    assert log[:2] == (WARNING, INVALID)
+
+
+def test_a_stop_is_told_once_whatever_else_changes(talk):
+    talk.ready()
+    talk.safety.fail(5)
+    assert len(logs(talk)) == 1
+    talk.hear(OPEN, 1, session=78)
+    assert logs(talk) == [(INFO, OPENED, b"session opened")], "the same fault, latched across sessions"
 
 
 def test_expired_commands_are_logged(talk):
