@@ -97,8 +97,10 @@ def compare(world, config):
         assert found == same
 
 
-@pytest.mark.parametrize("change", [{"samples": 2}, {"samples": 15}, {"samples": 128}, {"temperature": 1.0}])
-def test_samples_and_temperature_are_free(bundles, change):
+@pytest.mark.parametrize(
+    "change", [{"samples": 2}, {"samples": 15}, {"samples": 128}, {"temperature": 1.0}, {"slew": 2.0}, {"slew": 0.1}]
+)
+def test_all_but_cost_and_horizon_is_free(bundles, change):
     config = MppiConfig(**{"temperature": 0.5, **change})
     compiled, reference = (make(bundles["tiny"], config) for make in (make_planner, mppi.Planner))
     arguments = next(situations(1))

@@ -99,8 +99,8 @@ def planner_graph(module: WorldModule, cost: CostGraph, horizon: int = HORIZON) 
         "prelude": _trace(Prelude(planner), start, ["observation", "motion", "goal", "radius_m"], names),
         "improve": _trace(
             Improve(planner),
-            [nominal, offsets, keep, torch.tensor(0.1), *terms],
-            ["nominal", "offsets", "keep", "temperature", *names],
+            [nominal, offsets, keep, torch.tensor(0.1), nominal - 1.0, nominal + 1.0, *terms],
+            ["nominal", "offsets", "keep", "temperature", "lowest", "highest", *names],
             ["better"],
             {"offsets": {0: "S"}, "keep": {0: "S"}},
         ),
@@ -172,10 +172,13 @@ def _joined(parts: dict[str, onnx.GraphProto], terms: list[str], horizon: int) -
     constants = [
         numpy_helper.from_array(np.array([0, 0, 2 * horizon], np.int64), "flat_offsets"),
         numpy_helper.from_array(np.array(flat, np.int64), "flat_warm_start"),
+        numpy_helper.from_array(np.array([2, 2 * horizon], np.int64), "flat_reach"),
     ]
     nodes = [
         helper.make_node("Reshape", ["offsets", "flat_offsets"], ["rows"], name="rows"),
         helper.make_node("Reshape", ["warm_start", "flat_warm_start"], ["first"], name="first"),
+        helper.make_node("Reshape", ["reach", "flat_reach"], ["bounds"], name="bounds"),
+        helper.make_node("Split", ["bounds"], ["lowest", "highest"], name="lowest_highest", axis=0),
         *parts["prelude"].node,
         helper.make_node("Scan", ["first", "rows", "keep"], ["found"], name="iterations", num_scan_inputs=2, body=body),
         *parts["conclude"].node,
@@ -194,6 +197,7 @@ def _checked(nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto], 
         _float("keep", ["I", "S"]),
         _float("warm_start", [horizon, 2]),
         _float("temperature", []),
+        _float("reach", [2, horizon, 2]),
     ]
     outputs = [_float("actions", [horizon, 2]), _float("cost", [1]), _float("confidence", [1])]
     graph = helper.make_graph(nodes, "planner", inputs, outputs, initializers)

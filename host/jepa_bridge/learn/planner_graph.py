@@ -1,7 +1,7 @@
 """The whole plan as torch modules, to be compiled into one graph: plan/mppi.py again, in one call.
 
     Prelude   observation, motion, goal, radius -> where the rollouts start, and what the cost needs of the goal
-    Improve   nominal, offsets, keep -> the nominal after one iteration
+    Improve   nominal, offsets, keep, what can be reached -> the nominal after one iteration
     Conclude  nominal -> its cost and confidence
 
 Only memory and code run step by step; poses, readouts and costs are done for all steps at once. Numbers of all steps
@@ -168,9 +168,18 @@ class Improve(nn.Module):
         super().__init__()
         self.planner = planner
 
-    def forward(self, nominal: Tensor, offsets: Tensor, keep: Tensor, temperature: Tensor, *terms: Tensor) -> Tensor:
-        """[1, 2H], [S, 2H], [S], [] and Prelude's terms -> the mean of the candidates, each by its weight [1, 2H]."""
-        actions = torch.clamp(keep[:, None] * nominal + offsets, -1.0, 1.0)
+    def forward(
+        self,
+        nominal: Tensor,
+        offsets: Tensor,
+        keep: Tensor,
+        temperature: Tensor,
+        lowest: Tensor,
+        highest: Tensor,
+        *terms: Tensor,
+    ) -> Tensor:
+        """[1, 2H], [S, 2H], [S], [], [1, 2H] twice and Prelude's terms -> the candidates' weighted mean [1, 2H]."""
+        actions = torch.minimum(torch.maximum(keep[:, None] * nominal + offsets, lowest), highest)
         cost, _ = self.planner.rate(terms, actions)
         return weigh(cost.reshape(1, -1), temperature) @ actions
 

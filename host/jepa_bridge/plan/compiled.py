@@ -17,7 +17,7 @@ import numpy as np
 from jepa_bridge.plan import mppi
 from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights, cost_name
 from jepa_bridge.plan.mppi import MppiConfig
-from jepa_bridge.plan.sampling import draw
+from jepa_bridge.plan.sampling import draw, reachable
 from jepa_bridge.types import Plan
 from jepa_bridge.world.vector import goal_vector, observation_vector
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jepa_bridge.world.vector import FloatArray
 
 OUTPUTS = ("actions", "cost", "confidence")
+REVISION = 2  # of the graph's inputs and of what it does with them: a graph of another one is not used
 
 
 class Planner(Protocol):
@@ -83,7 +84,7 @@ def identity(cost: str, horizon: int) -> dict[str, Any]:
     weights: dict[str, float] = {} if cost == "embedding" else asdict(ClearanceWeights())
     if cost == "waytogo":
         weights["straight_m"] = STRAIGHT_M
-    return {"cost": cost, "horizon": horizon, "weights": weights}
+    return {"revision": REVISION, "cost": cost, "horizon": horizon, "weights": weights}
 
 
 class CompiledPlanner:
@@ -119,6 +120,7 @@ class CompiledPlanner:
                 "keep": samples.keep,
                 "warm_start": mppi.nominal(self.config, warm_start),
                 "temperature": self._temperature,
+                "reach": reachable(self.config, observation),
             },
         )
         return Plan(

@@ -20,7 +20,7 @@ import numpy as np
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.costs import COSTS, Rollout, make_cost
-from jepa_bridge.plan.sampling import candidates, draw
+from jepa_bridge.plan.sampling import candidates, draw, reachable
 from jepa_bridge.types import Goal, Observation, Plan
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ class MppiConfig:
     std: float = 0.5  # of the noise in the first iteration, in wheel commands
     std_decay: float = 0.8  # each further iteration
     correlation: float = 0.6  # of the noise from one step to the next
+    slew: float = 2.0  # a wheel command's change in a step, at most; 2 is no limit
     cost: str = "default"
+
+    @classmethod
+    def fast(cls, cost: str = "default") -> MppiConfig:
+        """Reaches as much as the contract's budget in two fifths of its time, and more smoothly."""
+        return cls(iterations=2, correlation=0.8, slew=0.3, cost=cost)
 
     def __post_init__(self) -> None:
         wrong = [
@@ -53,6 +59,7 @@ class MppiConfig:
                 ("step_s > 0", self.step_s > 0),
                 ("std >= 0", self.std >= 0),
                 ("0 <= correlation < 1", 0 <= self.correlation < 1),
+                ("slew > 0", self.slew > 0),
                 (f"cost one of {', '.join(sorted(COSTS))}", self.cost in COSTS),
             )
             if not fine
@@ -91,9 +98,9 @@ class Planner:
         start = self.world.start(observation)  # [1, D]
         cost = make_cost(config.cost, self.world, goal)
         sequence = nominal(config, warm_start)  # [H, 2]
-        samples = draw(config, self.seed, index, iterations)
+        samples, reach = draw(config, self.seed, index, iterations), reachable(config, observation)
         for iteration in range(len(samples.keep)):
-            actions = candidates(samples, iteration, sequence)  # [S, H, 2]
+            actions = candidates(samples, iteration, sequence, reach)  # [S, H, 2]
             costs = cost(self.rollout(start, actions))  # [S]
             sequence = np.einsum("s,sha->ha", weigh(costs, config.temperature), actions)
         final = self.rollout(start, sequence[None])
