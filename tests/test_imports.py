@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "drive": {"link", "plan", "record", "world"},
     "twin": {"link"},
     "learn": {"world", "plan", "twin"},
-    "cli": {"link", "world", "record", "plan", "drive", "twin", "learn"},
+    "faults": {"link", "world", "plan", "drive", "record", "twin"},
+    "cli": {"link", "world", "record", "plan", "drive", "twin", "learn", "faults"},
 }
 HEAVY = ("torch", "mujoco", "onnx", "fastapi", "onnxruntime", "numpy", "serial", "mcap", "rich", "cbor2")
 
