@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from jepa_bridge.cli import bench_faults
+
 DRIVE_COLUMNS = {
     "seed": "seed",
     "reached": "goal",
@@ -105,3 +107,7 @@ def show_drive(result: dict[str, Any]) -> None:
         f"reached {result['reached']} of {result['runs']}, first movement within {result['first_movement_s_max']} s, "
         f"{result['replays_same']} replays the same"
     )
+
+
+command.add_command(bench_faults.faults)
+command.add_command(bench_faults.soak)
