@@ -19,10 +19,12 @@ from jepa_bridge.drive.run import DriveRun, check_goal
 from jepa_bridge.errors import Exit
 from jepa_bridge.link import Clock, open_transport
 from jepa_bridge.plan.compiled import make_planner
+from jepa_bridge.plan.device import fastest_device
 from jepa_bridge.plan.mppi import MppiConfig
 from jepa_bridge.record import Recorder
 from jepa_bridge.resources import shipped
 from jepa_bridge.world.bundle import load_named
+from jepa_bridge.world.device import Device
 
 from .status import Status
 
@@ -41,7 +43,9 @@ def drive(**options: Any) -> int:
         check_goal(goal)
     world = load_named(options["model"])
     planner_config = MppiConfig(**({"cost": options["cost"]} if options["cost"] else {}))
-    settings = RunSettings(goals, DriveConfig(), planner_config, options["seed"], options["model"], world.hash)
+    threads = options["threads"]
+    device = Device(threads=threads) if threads else fastest_device(world, planner_config)
+    settings = RunSettings(goals, DriveConfig(), planner_config, options["seed"], options["model"], world.hash, device)
     time_limit_s = options["time_limit"]
     if time_limit_s is None and options["once"]:
         time_limit_s = SECONDS_A_GOAL * max(1, len(goals))
@@ -61,7 +65,7 @@ def drive(**options: Any) -> int:
                 )
             run = DriveRun(
                 transport,
-                make_planner(world, planner_config, options["seed"]),
+                make_planner(world, planner_config, options["seed"], device),
                 goals,
                 model_hash=world.hash,
                 recorder=recorder,

@@ -85,6 +85,11 @@ def drive_options(function: F) -> F:
             click.option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
             click.option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
             click.option(
+                "--threads",
+                type=click.IntRange(min=1),
+                help="That share one plan.  [default: measured at the start]",
+            ),
+            click.option(
                 "--log",
                 "log_dir",
                 type=click.Path(file_okay=False),

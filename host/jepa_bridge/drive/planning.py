@@ -62,7 +62,7 @@ def load_takeover(model: str, old: Planner) -> Takeover:
             "export the bundle again with this version of jepa-bridge",
             status=Exit.MODEL,
         )
-    planner = make_planner(world, old.config, old.seed)
+    planner = make_planner(world, old.config, old.seed, old.device)
     trial = planner.plan(Observation(0, 0, (1.0,) * 8, 1.0, 1.0, 0.0), Goal(4.0, 4.0), 0, None)
     if not np.isfinite((*np.ravel(trial.actions), trial.cost, trial.confidence)).all():
         raise BridgeError(

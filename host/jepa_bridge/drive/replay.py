@@ -21,6 +21,7 @@ from jepa_bridge.plan.compiled import make_planner
 from jepa_bridge.plan.mppi import MppiConfig
 from jepa_bridge.types import Goal
 from jepa_bridge.world.bundle import load_named
+from jepa_bridge.world.device import ONE_THREAD, Device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ class RunSettings:
     seed: int
     model: str
     model_hash: str
+    device: Device = ONE_THREAD
 
     def metadata(self) -> dict[str, str]:
         """As MCAP metadata: strings only."""
@@ -52,6 +54,7 @@ class RunSettings:
             "seed": str(self.seed),
             "model": self.model,
             "model_hash": self.model_hash,
+            "device": json.dumps(asdict(self.device)),
         }
 
     @classmethod
@@ -69,6 +72,7 @@ class RunSettings:
                 seed=int(metadata["seed"]),
                 model=metadata["model"],
                 model_hash=metadata["model_hash"],
+                device=Device(**json.loads(metadata.get("device", "{}"))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BridgeError(
@@ -115,7 +119,7 @@ class Replay:
     def __init__(self, log: Log, world: World, settings: RunSettings | None = None) -> None:
         self._log = log
         self.settings = settings or RunSettings.read(log.metadata.get("run", {}))
-        self._planner = make_planner(world, self.settings.planner, self.settings.seed)
+        self._planner = make_planner(world, self.settings.planner, self.settings.seed, self.settings.device)
         self._follow = world.hash == self.settings.model_hash  # another bundle than the one that drove plans throughout
         self._core = DriveCore(self.settings.goals, self.settings.drive)
         self._unwrapper = TickUnwrapper()
@@ -183,7 +187,7 @@ class Replay:
             return self._lacks(f"the bundle that took over cannot be loaded: {error.message}")
         if world.hash != recorded["model_hash"]:
             return self._lacks(f"the bundle {recorded['model']} that took over has changed since")
-        self._planner = make_planner(world, self.settings.planner, self.settings.seed)
+        self._planner = make_planner(world, self.settings.planner, self.settings.seed, self.settings.device)
         return None
 
     def _on_plan(self, recorded: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights, cost_name
 from jepa_bridge.plan.mppi import MppiConfig
 from jepa_bridge.plan.sampling import draw, reachable
 from jepa_bridge.types import Plan
+from jepa_bridge.world.device import ONE_THREAD, Device
 from jepa_bridge.world.vector import goal_vector, observation_vector
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Planner(Protocol):
 
     config: MppiConfig
     seed: int
+    device: Device
 
     @property
     def world(self) -> WorldModel:
@@ -61,21 +63,23 @@ class Compiled(Protocol):
     def planners(self) -> dict[str, dict[str, Any]]:
         """The graphs' names, and of each what `identity` said when it was compiled."""
 
-    def planner_session(self, name: str) -> onnxruntime.InferenceSession:
+    def planner_session(self, name: str, device: Device) -> onnxruntime.InferenceSession:
         """One of them, loaded."""
 
     def motion(self, observation: Observation) -> FloatArray:
         """[1, 3]: 1 if the model takes wheel speeds, left, right in units of full speed."""
 
 
-def make_planner(world: WorldModel, config: MppiConfig | None = None, seed: int = 0) -> Planner:
-    """The bundle's compiled planner for this config, or the reference if it has none."""
+def make_planner(
+    world: WorldModel, config: MppiConfig | None = None, seed: int = 0, device: Device = ONE_THREAD
+) -> Planner:
+    """The bundle's compiled planner for this config, or the reference, which knows one thread only, if it has none."""
     config = config or MppiConfig()
     if isinstance(world, Compiled):
         wanted = identity(cost_name(config.cost, world), config.horizon)
         for name, compiled in world.planners.items():
             if compiled == wanted:
-                return CompiledPlanner(world, config, seed, world.planner_session(name))
+                return CompiledPlanner(world, config, seed, world.planner_session(name, device), device)
     return mppi.Planner(world, config, seed)
 
 
@@ -90,11 +94,19 @@ def identity(cost: str, horizon: int) -> dict[str, Any]:
 class CompiledPlanner:
     """MPPI in one graph. What is random is drawn here, so that the graph is plain arithmetic."""
 
-    def __init__(self, world: WorldModel, config: MppiConfig, seed: int, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self,
+        world: WorldModel,
+        config: MppiConfig,
+        seed: int,
+        session: onnxruntime.InferenceSession,
+        device: Device = ONE_THREAD,
+    ) -> None:
         assert isinstance(world, Compiled)
         self.world = world
         self.config = config
         self.seed = seed
+        self.device = device
         self._compiled: Compiled = world
         self._session = session
         self._temperature = np.array(config.temperature, np.float32)

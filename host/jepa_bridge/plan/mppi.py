@@ -22,6 +22,7 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.costs import COSTS, Rollout, make_cost
 from jepa_bridge.plan.sampling import candidates, draw, reachable
 from jepa_bridge.types import Goal, Observation, Plan
+from jepa_bridge.world.device import ONE_THREAD
 
 if TYPE_CHECKING:
     from jepa_bridge.world.bundle import WorldModel
@@ -77,6 +78,7 @@ class Planner:
         self.world = world
         self.config = config or MppiConfig()
         self.seed = seed
+        self.device = ONE_THREAD
         horizon, samples = self.config.horizon, self.config.samples
         self._embeddings = np.empty((horizon, samples, world.embedding_dim), np.float32)
         self._confidence = np.empty((horizon, samples), np.float32)

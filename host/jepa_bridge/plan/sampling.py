@@ -62,7 +62,7 @@ def reachable(config: MppiConfig, observation: Observation) -> FloatArray:
     speeds = np.array((observation.left_m_s, observation.right_m_s), np.float32) / np.float32(WHEEL_SPEED_M_S)
     change = np.float32(config.slew) * np.arange(1, config.horizon + 1, dtype=np.float32)[:, None]  # [H, 1]
     now = np.clip(speeds, -1.0, 1.0)
-    return np.clip(np.stack((now - change, now + change)), -1.0, 1.0)
+    return np.clip(np.stack((now - change, now + change)), -1.0, 1.0)  # type: ignore[no-any-return]
 
 
 def candidates(samples: Samples, iteration: int, nominal: FloatArray, reach: FloatArray) -> FloatArray:

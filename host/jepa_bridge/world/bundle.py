@@ -15,6 +15,7 @@ import numpy as np
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.resources import shipped
 from jepa_bridge.world.card import CARD, MODEL_FILES, WAY_FILE, Card
+from jepa_bridge.world.device import CPU, ONE_THREAD, Device
 from jepa_bridge.world.vector import READOUT_SIZE, VECTOR_SIZE, FloatArray, observation_vector
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class World:
         self._predictor = sessions["predictor.onnx"]
         self._readout = sessions["readout.onnx"]
         self._way = sessions.get(WAY_FILE)
-        self._planners: dict[str, onnxruntime.InferenceSession] = {}
+        self._planners: dict[tuple[str, Device], onnxruntime.InferenceSession] = {}
 
     @property
     def embedding_dim(self) -> int:
@@ -83,7 +84,7 @@ class World:
         for name in card.planners:  # verified now, loaded when one is asked for
             _verified(path / name, card.files[name])
         contents = {name: _verified(path / name, card.files[name]) for name in names}
-        sessions = {name: _session(path / name, content) for name, content in contents.items()}
+        sessions = {name: session_of(content, str(path / name)) for name, content in contents.items()}
         dim = card.embedding_dim
         _check_shapes(sessions["encoder.onnx"], "encoder.onnx", {"input": VECTOR_SIZE}, {"embedding": dim})
         _check_shapes(
@@ -122,11 +123,12 @@ class World:
         """The compiled planners' files, and what each plans by."""
         return self.card.planners
 
-    def planner_session(self, name: str) -> onnxruntime.InferenceSession:
+    def planner_session(self, name: str, device: Device = ONE_THREAD) -> onnxruntime.InferenceSession:
         """The compiled planner of that name, loaded when it is first asked for."""
-        if name not in self._planners:
-            self._planners[name] = _session(self.path / name, _verified(self.path / name, self.card.files[name]))
-        return self._planners[name]
+        if (name, device) not in self._planners:
+            content = _verified(self.path / name, self.card.files[name])
+            self._planners[name, device] = session_of(content, str(self.path / name), device)
+        return self._planners[name, device]
 
     def predict(self, embeddings: FloatArray, actions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """[B, D], [B, 2] -> [B, D], confidence [B, 1]; stateless, so repeating it is the rollout."""
@@ -192,21 +194,23 @@ def _verified(path: Path, expected: str) -> bytes:
     return content
 
 
-def _session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
+def session_of(content: bytes, name: str, device: Device = ONE_THREAD) -> onnxruntime.InferenceSession:
+    """A graph ready to run; `name` is for the error if it cannot."""
     import onnxruntime  # noqa: PLC0415  # 0.2 s that `jepa-bridge --help` need not pay
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # sums in one order: deterministic; and the graphs are too small to share
+    options.intra_op_num_threads = device.threads  # one sums in one order; and most graphs are too small to share
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the other cores have work of their own
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=list(dict.fromkeys((device.provider, CPU))))
     except Exception as error:  # its exceptions have no common base of their own
         raise BridgeError(
             "model-incompatible",
-            f"onnxruntime {onnxruntime.__version__} cannot run {path}: {error}",
+            f"onnxruntime {onnxruntime.__version__} cannot run {name}: {error}",
             "update onnxruntime, or export the bundle again",
             status=Exit.MODEL,
         ) from error
