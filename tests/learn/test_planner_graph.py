@@ -143,12 +143,12 @@ def test_a_graph_of_other_weights_is_left_alone(tmp_path):
 
 
 def test_all_of_equal_cost_weigh_the_same():
-    from jepa_bridge.learn.planner_graph import weigh
+    from jepa_bridge.learn.planner_graph import order, weigh
 
     temperature = torch.tensor(0.1)
-    np.testing.assert_allclose(weigh(torch.ones(1, 5), temperature), 0.2, rtol=1e-6)
-    for costs in ([1, 1, 1, 9], [3, 1, 2, 50], [4, 1, 7]):
+    np.testing.assert_allclose(weigh(torch.ones(1, 5), order(5), temperature), 0.2, rtol=1e-6)
+    for costs in ([1, 1, 1, 9], [2, 1], [3, 1, 2, 50], [4, 1, 7]):
         given = np.array(costs, np.float32)
         np.testing.assert_allclose(
-            weigh(torch.from_numpy(given[None]), temperature)[0], mppi.weigh(given, 0.1), atol=1e-6
+            weigh(torch.from_numpy(given[None]), order(len(given)), temperature)[0], mppi.weigh(given, 0.1), atol=1e-6
         )

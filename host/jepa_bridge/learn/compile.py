@@ -90,22 +90,25 @@ def planner_graph(module: WorldModule, cost: CostGraph, horizon: int = HORIZON) 
     """One graph for the whole plan."""
     planner = Planner(module, cost, horizon).eval()
     samples = 3
-    start = [torch.full((1, VECTOR_SIZE), 0.5), torch.zeros(1, 3), torch.full((1, VECTOR_SIZE), 0.5), torch.ones(1)]
+    vector = torch.full((1, VECTOR_SIZE), 0.5)
+    start = [vector, torch.zeros(1, 3), vector, torch.ones(1), torch.ones(1, samples, 1)]
     with torch.no_grad():
         terms = Prelude(planner)(*start)
     names = [f"term_{index}" for index in range(len(terms))]
-    nominal, offsets, keep = torch.zeros(1, 2 * horizon), torch.zeros(samples, 2 * horizon), torch.ones(samples)
+    nominal, offsets, keep = torch.zeros(1, 2 * horizon), torch.zeros(samples, 2 * horizon), torch.ones(samples, 1)
     parts = {
-        "prelude": _trace(Prelude(planner), start, ["observation", "motion", "goal", "radius_m"], names),
+        "prelude": _trace(
+            Prelude(planner), start, ["observation", "motion", "goal", "radius_m", "kept"], names, {"kept": {1: "S"}}
+        ),
         "improve": _trace(
             Improve(planner),
             [nominal, offsets, keep, torch.tensor(0.1), nominal - 1.0, nominal + 1.0, *terms],
-            ["nominal", "offsets", "keep", "temperature", "lowest", "highest", *names],
+            ["nominal", "offsets", "kept", "temperature", "lowest", "highest", *names],
             ["better"],
-            {"offsets": {0: "S"}, "keep": {0: "S"}},
+            {"offsets": {0: "S"}, "kept": {0: "S"}},
         ),
         "conclude": _trace(
-            Conclude(planner), [nominal, *terms], ["nominal", *names], ["actions", "cost", "confidence"]
+            Conclude(planner), [nominal, *terms[1:]], ["nominal", *names[1:]], ["actions", "cost", "confidence"]
         ),
     }
     return _joined(parts, names, horizon)
@@ -165,22 +168,24 @@ def _joined(parts: dict[str, onnx.GraphProto], terms: list[str], horizon: int) -
         [
             _float("nominal", flat),
             _float("offsets", ["S", 2 * horizon]),
-            _float("keep", ["S"]),
+            _float("kept", ["S", 1]),
         ],
         [_float("better", flat)],
     )
     constants = [
         numpy_helper.from_array(np.array([0, 0, 2 * horizon], np.int64), "flat_offsets"),
+        numpy_helper.from_array(np.array([0, 0, 1], np.int64), "flat_keep"),
         numpy_helper.from_array(np.array(flat, np.int64), "flat_warm_start"),
         numpy_helper.from_array(np.array([2, 2 * horizon], np.int64), "flat_reach"),
     ]
     nodes = [
         helper.make_node("Reshape", ["offsets", "flat_offsets"], ["rows"], name="rows"),
+        helper.make_node("Reshape", ["keep", "flat_keep"], ["kept"], name="kept"),
         helper.make_node("Reshape", ["warm_start", "flat_warm_start"], ["first"], name="first"),
         helper.make_node("Reshape", ["reach", "flat_reach"], ["bounds"], name="bounds"),
         helper.make_node("Split", ["bounds"], ["lowest", "highest"], name="lowest_highest", axis=0),
         *parts["prelude"].node,
-        helper.make_node("Scan", ["first", "rows", "keep"], ["found"], name="iterations", num_scan_inputs=2, body=body),
+        helper.make_node("Scan", ["first", "rows", "kept"], ["found"], name="iterations", num_scan_inputs=2, body=body),
         *parts["conclude"].node,
     ]
     return _checked(nodes, [*shared.values(), *constants], horizon)

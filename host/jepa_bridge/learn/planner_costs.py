@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from jepa_bridge.learn.model import HEADING_SCALE_M, LOCAL_SCALE_M, MEMORY, MEMORY_SCALE_M
 from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights
-from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M
+from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
 if TYPE_CHECKING:
     from jepa_bridge.learn.model import WorldModule
@@ -93,7 +93,12 @@ class EmbeddingGraph(CostGraph):
 
 
 class ClearanceGraph(CostGraph):
-    """ClearanceCost, and WayCost if a way to go is given. What is summed at the end lies in one row, [S, 6H + 1]."""
+    """ClearanceCost, and WayCost if a way to go is given.
+
+    Everything that is summed in the end lies in one row a sample, so that the sum is one product:
+
+        | metres to go H | touch H | heading near the goal H | wheels at the goal 2H | doubt H | depth 8H | rest 2H-2 |
+    """
 
     def __init__(
         self, module: WorldModule, horizon: int, weights: ClearanceWeights | None = None, way: WayToGo | None = None
@@ -103,40 +108,40 @@ class ClearanceGraph(CostGraph):
         if not 0.0 < weights.touch_m <= weights.margin_m:
             raise ValueError(f"expected touch_m in (0, margin_m], got {weights}")
         self.horizon = horizon
+        self.width = module.encoder.width
         self.way = None if way is None else WayGraph(way)
         layers: list[Any] = list(module.readout.ranges)
         look, _, ranges = layers
         self.look, self.look_bias = _constant(look.weight.T), _constant(look.bias)
-        # not the range but 1 - range / margin comes out: how deep within the margin
+        # not the range but its depth comes out, 1 - range / margin: how far within the margin
         scale = RANGE_SCALE_M / weights.margin_m
         self.depth, self.depth_bias = _constant(-scale * ranges.weight.T), _constant(1.0 - scale * ranges.bias)
         self.touch_depth = 1.0 - weights.touch_m / weights.margin_m
-        eye = torch.eye(horizon)
-        # speed of each step and changes between steps are squares of linear functions of the actions
+        # wheels and their changes from step to step
         steps = torch.eye(2 * horizon)
-        changes = steps[2:] - steps[:-2]  # [2H - 2, 2H]
-        self.linear = _constant(torch.cat((steps, changes)).T)  # [2H, 4H - 2]
-        speeds = torch.cat((0.5 * eye.repeat_interleave(2, dim=0), torch.zeros(2 * horizon, 1)), dim=1)
-        summed = torch.cat((torch.zeros(len(changes), horizon), torch.ones(len(changes), 1)), dim=1)
-        self.squares = _constant(torch.cat((speeds, summed)))  # [4H - 2, H + 1]
-        self.pair = _constant(torch.cat((eye, eye)).repeat(1, 2))  # [2H, 2H]
-        ones = torch.ones(1, horizon)
-        self.near = _constant(torch.cat((-ones / weights.near_m**2, 0 * ones), dim=1))
-        self.arrived = _constant(torch.cat((0 * ones, -ones), dim=1))
-        ramp, mean = _ramp(horizon) * (2.0 / (horizon + 1)), torch.full((horizon,), 1.0 / horizon)
-        sharp = weights.margin_m / weights.touch_m
-        none = torch.zeros(horizon)
-        smooth = torch.tensor([weights.smooth / (2 * max(horizon - 1, 1))])
-        parts = (ramp, weights.margin * mean, weights.touch * sharp * mean, none)
-        rest = (weights.calm * mean, weights.doubt * mean, smooth)
-        self.weights = _constant(torch.cat((*parts, *rest))[:, None])  # [6H + 1, 1]
-        at_heading = (none, none, none, weights.heading * ramp, none, none, torch.zeros(1))
-        self.heading = _constant(torch.cat(at_heading)[:, None])
+        self.wheels = _constant(torch.cat((steps, steps[2:] - steps[:-2])).T)  # [2H, 4H - 2]
+        # squared metres once for each column of "near" and of both wheels "arrived"
+        eye = torch.eye(horizon)
+        self.pair = _constant(torch.cat((eye, eye)) @ torch.cat((eye, eye.repeat_interleave(2, dim=1)), dim=1))
+        near, wheels = torch.ones(1, horizon), torch.ones(1, 2 * horizon)
+        self.near = _constant(torch.cat((-near / weights.near_m**2, 0 * wheels), dim=1))
+        self.arrived = _constant(torch.cat((0 * near, -wheels), dim=1))
+
+        ramp, mean, none = _ramp(horizon) * (2.0 / (horizon + 1)), torch.full((horizon,), 1.0 / horizon), 0 * near[0]
+        touch = weights.touch * weights.margin_m / weights.touch_m * mean
+        smooth = torch.full((2 * horizon - 2,), weights.smooth / (2 * max(horizon - 1, 1)))
+        squeeze = (weights.margin * mean).repeat(RANGES)
+        calm = (0.5 * weights.calm * mean).repeat(2)
+        parts = (ramp, touch, none, calm, weights.doubt * mean, squeeze, smooth)
+        self.weights = _constant(torch.cat(parts)[:, None])
+        heading = torch.zeros_like(self.weights)
+        heading[2 * horizon : 3 * horizon, 0] = weights.heading * ramp
+        self.heading = _constant(heading)
 
     def begin(
         self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
     ) -> tuple[Tensor, ...]:
-        """What squared metres are multiplied with for "near" and "arrived" [1, 2H], weights [6H + 1, 1]; of the way."""
+        """What squared metres are multiplied with for "near" and "arrived" [1, 3H], the row's weights; of the way."""
         way = () if self.way is None else self.way.begin(position)
         return self.near + self.arrived / (radius_m * radius_m), self.weights + known * self.heading, *way
 
@@ -153,23 +158,24 @@ class ClearanceGraph(CostGraph):
         """[S, 1]."""
         close, weights, *way = goal
         steps = self.horizon
-        squared = (relative * relative) @ self.pair  # [S, 2H], the same twice
+        squared = (relative * relative) @ self.pair  # [S, 3H]
         to_go = torch.sqrt(squared[:, :steps])
         if self.way is not None:
             metres = self.way(tuple(way), _rows(relative, steps)).reshape(-1, steps)
             far = 1.0 - torch.exp(squared[:, :steps] * (-1.0 / STRAIGHT_M**2))
-            squared = (to_go := to_go + far * metres).square().repeat(1, 2)
+            to_go = to_go + far * metres
+            squared = torch.cat((to_go, to_go.repeat_interleave(2, dim=1)), dim=1).square()
 
-        code = torch.cat(codes, dim=1).reshape(-1, codes[0].shape[1])  # [S H, L], the steps of a sample together
+        code = torch.cat(codes, dim=1).reshape(-1, self.width)  # [S H, L], the steps of a sample together
         hidden = functional.silu(torch.addmm(self.look_bias, code, self.look))
         depth = torch.clamp(torch.addmm(self.depth_bias, hidden, self.depth), 0.0, 1.0)  # [S H, 8]
-        squeeze = (depth * depth).sum(dim=1).reshape(-1, steps)
         touch = functional.relu(depth.amax(dim=1) - self.touch_depth).reshape(-1, steps)
+        squeeze = (depth * depth).reshape(-1, RANGES * steps)
 
-        wheels = actions @ self.linear
-        speed, changes = ((wheels * wheels) @ self.squares).split_with_sizes((steps, 1), dim=1)
-        there = torch.exp(squared * close) * torch.cat((1.0 - torch.cos(turned), speed), dim=1)  # [S, 2H]
-        return torch.cat((to_go, squeeze, touch, there, doubt, changes), dim=1) @ weights
+        wheels = actions @ self.wheels
+        speeds, changes = (wheels * wheels).split_with_sizes((2 * steps, 2 * steps - 2), dim=1)
+        there = torch.exp(squared * close) * torch.cat((1.0 - torch.cos(turned), speeds), dim=1)  # [S, 3H]
+        return torch.cat((to_go, touch, there, doubt, squeeze, changes), dim=1) @ weights
 
 
 class WayGraph(nn.Module):

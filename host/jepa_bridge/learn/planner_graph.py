@@ -144,8 +144,13 @@ class Prelude(nn.Module):
         super().__init__()
         self.planner = planner
 
-    def forward(self, observation: Tensor, motion: Tensor, goal: Tensor, radius_m: Tensor) -> tuple[Tensor, ...]:
-        """[1, 11], [1, 3] (known, left, right in units of full speed), [1, 11], [1] -> the terms of `Planner.rate`."""
+    def forward(
+        self, observation: Tensor, motion: Tensor, goal: Tensor, radius_m: Tensor, keep: Tensor
+    ) -> tuple[Tensor, ...]:
+        """[1, 11], [1, 3] (known, left, right in units of full speed), [1, 11], [1], [I, S, 1] -> the others' terms.
+
+        First `order` [4] for `weigh`, then what `Planner.rate` takes.
+        """
         planner = self.planner
         both = torch.cat((observation, goal), dim=0)
         codes = planner.encoder.local(both[:, :RANGES])
@@ -155,6 +160,7 @@ class Prelude(nn.Module):
         angle = turn * (2.0 * math.pi) * known
         memory = functional.pad(motion, (0, MEMORY - MOTION))
         return (
+            order(keep.shape[1]),
             *planner.imagine.begin(memory, codes[:1]),
             *planner.trace.begin(angle[:1], angle[1:], position[:1] - position[1:]),
             *planner.cost.begin(position[1:], angle[1:], known[1:], codes[1:], radius_m),
@@ -176,12 +182,13 @@ class Improve(nn.Module):
         temperature: Tensor,
         lowest: Tensor,
         highest: Tensor,
+        ranks: Tensor,
         *terms: Tensor,
     ) -> Tensor:
-        """[1, 2H], [S, 2H], [S], [], [1, 2H] twice and Prelude's terms -> the candidates' weighted mean [1, 2H]."""
-        actions = torch.minimum(torch.maximum(keep[:, None] * nominal + offsets, lowest), highest)
+        """[1, 2H], [S, 2H], [S, 1], [], [1, 2H] twice and Prelude's terms -> the candidates' weighted mean [1, 2H]."""
+        actions = torch.minimum(torch.maximum(keep * nominal + offsets, lowest), highest)
         cost, _ = self.planner.rate(terms, actions)
-        return weigh(cost.reshape(1, -1), temperature) @ actions
+        return weigh(cost.reshape(1, -1), ranks, temperature) @ actions
 
 
 class Conclude(nn.Module):
@@ -197,15 +204,22 @@ class Conclude(nn.Module):
         return nominal.reshape(-1, 2), cost.reshape(1), 1.0 - doubt.amax(dim=1)
 
 
-def weigh(cost: Tensor, temperature: Tensor) -> Tensor:
-    """Costs [1, S] -> weights [1, S]: `plan.mppi.weigh`, whose comments say why."""
-    samples = cost.shape[1]
-    ascending, _ = torch.topk(cost, samples // 2 + 1, dim=1, largest=False)
-    best = ascending[:, :1]
-    middle = ascending[:, (samples - 1) // 2 :].mean(dim=1, keepdim=True)  # of an even number: the mean of two
-    unit = middle - best
-    widest = cost.amax(dim=1, keepdim=True) - best
-    unit = torch.where(unit > 0.0, unit, torch.where(widest > 0.0, widest, torch.ones_like(unit)))
+def order(samples: int) -> Tensor:
+    """Of S costs in ascending order those that `weigh` looks at [4]: the best, the middle two (or one twice), the last.
+
+    One tensor, not numbers: in a trace it stays a function of S, and it is made once a plan.
+    """
+    count = torch.as_tensor(samples)
+    return torch.stack((count * 0, (count - 1) // 2, count // 2, count - 1))
+
+
+def weigh(cost: Tensor, ranks: Tensor, temperature: Tensor) -> Tensor:
+    """Costs [1, S], `order(S)` -> weights [1, S]: `plan.mppi.weigh`, whose comments say why."""
+    ascending, _ = torch.sort(cost, dim=1)
+    best, low, high, last = torch.index_select(ascending, 1, ranks).split_with_sizes((1, 1, 1, 1), dim=1)
+    unit = 0.5 * (low + high) - best
+    # if all cost the same there is nothing to divide: any unit will do
+    unit = torch.where(unit > 0.0, unit, (last - best) + 1e-30)
     return torch.softmax((best - cost) / (unit * temperature), dim=1)
 
 
