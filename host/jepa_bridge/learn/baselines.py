@@ -140,7 +140,8 @@ def library_mppi(model: Model, config: MppiConfig) -> Callable[[FloatArray, Floa
         return model.step(state, action)[0]
 
     def running_cost(state: Tensor, _action: Tensor, step: int) -> Tensor:
-        return (step + 1) / config.horizon * (state[:, : model.embedding_dim] - target).norm(dim=1)
+        distance: Tensor = (state[:, : model.embedding_dim] - target).norm(dim=1)
+        return (step + 1) / config.horizon * distance
 
     planner = MPPI(
         dynamics,
