@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jepa_bridge.drive.pace import DEADLINE_US, Pace
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.plan.compiled import make_planner
 from jepa_bridge.plan.mppi import shift
@@ -26,7 +27,10 @@ CLOSE_S = 2.0  # a plan takes some 10 ms; one that hangs must not hold up the en
 
 
 def solve(planner: Planner, request: PlanRequest, iterations: int | None = None) -> Plan:
-    """The plan for a request: the previous plan, shifted to now, is where the search starts."""
+    """The plan for a request: the previous plan, shifted to now, is where the search starts.
+
+    `iterations`: as many as there was or is time for; None: all.
+    """
     warm_start = None
     if request.previous is not None:
         warm_start = shift(np.asarray(request.previous.actions, np.float32), request.shift_steps)
@@ -72,10 +76,17 @@ def load_takeover(model: str, old: Planner) -> Takeover:
 
 
 class PlannerThread:
-    """Solves one request at a time beside the control loop, which must never wait for it."""
+    """Solves one request at a time beside the control loop, which must never wait for it.
 
-    def __init__(self, planner: Planner, clock: Clock, on_done: Callable[[], None]) -> None:
+    A planner that would be late searches less; see pace.py.
+    """
+
+    def __init__(
+        self, planner: Planner, clock: Clock, on_done: Callable[[], None], deadline_us: int = DEADLINE_US
+    ) -> None:
         self._planner = planner
+        self._deadline_us = deadline_us
+        self._pace = Pace(deadline_us)
         self._clock = clock
         self._on_done = on_done
         self._request: PlanRequest | None = None
@@ -134,15 +145,17 @@ class PlannerThread:
                 continue
             start_us = self._clock.now_us()
             try:
-                plan = solve(self._planner, request)
+                plan = solve(self._planner, request, self._pace.iterations(self._planner.config.iterations))
             except Exception as error:
                 self.error = error
                 self._on_done()
                 return
+            duration_us = self._clock.now_us() - start_us
+            self._pace.took(plan.iterations, duration_us)
             with self._wake:
                 if takeover is None and self._solved is not None:
                     takeover = self._solved.takeover  # of a plan that nobody took
-                self._solved = Solved(request, plan, self._clock.now_us() - start_us, takeover)
+                self._solved = Solved(request, plan, duration_us, takeover)
             takeover = None
             self._on_done()
 
@@ -155,4 +168,5 @@ class PlannerThread:
             self._on_done()
             return None
         self._planner = takeover.planner
+        self._pace = Pace(self._deadline_us)  # it has a speed of its own
         return takeover
