@@ -152,8 +152,8 @@ def test_without_a_goal_it_looks_and_does_not_arm(tmp_path):
     assert json.loads(ran.stdout)["distance_m"] == pytest.approx(0.0, abs=0.01)
 
 
-def drive_until_it_moves(port: str, folder: Path) -> subprocess.Popen[str]:
-    return start("--port", port, "--goal", "4,4", "--json", "--log", str(folder))
+def drive_until_it_moves(port: str, folder: Path, *options: str) -> subprocess.Popen[str]:
+    return start("--port", port, "--goal", "4,4", "--json", "--log", str(folder), *options)
 
 
 def wait_for_movement(truth: Path) -> None:
@@ -205,9 +205,10 @@ def test_a_program_held_up_for_seconds_stops_the_robot_and_does_not_drive_on(twi
     assert moved_after(truth, held_s + STOPPED_WITHIN_S) < 0.01
 
 
-def test_a_robot_that_goes_away_is_a_lost_link(twin, tmp_path):
+@pytest.mark.parametrize("reconnect_s", ["0", "1"])
+def test_a_robot_that_goes_away_is_a_lost_link(twin, tmp_path, reconnect_s):
     port, truth, robot = twin
-    process = drive_until_it_moves(port, tmp_path / "logs")
+    process = drive_until_it_moves(port, tmp_path / "logs", "--reconnect", reconnect_s)
     wait_for_movement(truth)
     robot.kill()
     out, _ = process.communicate(timeout=10)

@@ -17,7 +17,7 @@ from jepa_bridge.drive.core import DriveConfig
 from jepa_bridge.drive.replay import RunSettings
 from jepa_bridge.drive.run import DriveRun, check_goal
 from jepa_bridge.errors import Exit
-from jepa_bridge.link import Clock, open_transport
+from jepa_bridge.link import Clock, Reopener, open_transport
 from jepa_bridge.plan.compiled import make_planner
 from jepa_bridge.plan.device import fastest_device
 from jepa_bridge.plan.mppi import MppiConfig
@@ -26,6 +26,7 @@ from jepa_bridge.resources import shipped
 from jepa_bridge.world.bundle import load_named
 from jepa_bridge.world.device import Device
 
+from .permission import how, permitting
 from .status import Status
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def drive(**options: Any) -> int:
     quiet = options["quiet"] or options["as_json"]
     with Status(port=options["port"], model=options["model"], quiet=quiet) as status:
         transport = open_transport(options["port"], options["baud"])
+        reopen = Reopener(options["port"], options["baud"]) if options["reconnect"] else None
         clock = Clock(transport.time_scale)
         recorder = None
         try:
@@ -76,8 +78,12 @@ def drive(**options: Any) -> int:
                 on_update=None if quiet else status.update,
                 on_note=status.note,
                 clock=clock,
+                reopen=reopen,
+                reconnect_s=options["reconnect"],
+                rearm=options["rearm"],
+                how_to_arm=how(),
             )
-            with interrupting(run), taking_over(run, options["next_model"] or options["model"]):
+            with interrupting(run), permitting(run), taking_over(run, options["next_model"] or options["model"]):
                 summary = run.run()
         finally:
             transport.close()

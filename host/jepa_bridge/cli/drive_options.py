@@ -56,7 +56,9 @@ def drive_options(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--port", metavar="PORT", help="A device (/dev/ttyUSB0), sim://ARENA?seed=N&speed=F, or socket://..."
+                "--port",
+                metavar="PORT",
+                help="A device (/dev/ttyUSB0), sim://ARENA?seed=N&speed=F, socket://..., or chaos://FAULTS@PORT",
             ),
             click.option("--baud", type=int, default=115200, show_default=True, help="Line speed of a UART port."),
             click.option(
@@ -84,6 +86,14 @@ def drive_options(function: F) -> F:
             ),
             click.option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
             click.option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
+            click.option(
+                "--reconnect",
+                type=click.FloatRange(min=0.0),
+                default=60.0,
+                show_default=True,
+                help="Seconds to look for a robot that went away; 0 ends the run at once.",
+            ),
+            click.option("--rearm", is_flag=True, help="Drive on by itself when it is back, without a person's word."),
             click.option(
                 "--threads",
                 type=click.IntRange(min=1),

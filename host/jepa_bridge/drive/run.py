@@ -12,13 +12,14 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
+from jepa_bridge.drive.arming import Arming
 from jepa_bridge.drive.core import Decision, DriveConfig, DriveCore
 from jepa_bridge.drive.observe import observation_from
 from jepa_bridge.drive.planning import PlannerThread, Solved
 from jepa_bridge.drive.report import DriveSummary, LoopTimes, Snapshot, quantile_ms
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.link import Clock, Link
-from jepa_bridge.link.schema import Capability, Fault, Level, Log, State, StopReason
+from jepa_bridge.link.schema import Capability, Level, Log, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from jepa_bridge.types import Goal
 
 HELLO_TIMEOUT_S = 5.0
-ARM_TIMEOUT_S = 3.0
 WAKE_US = 25_000  # the loop's period when no SENSOR frame wakes it
 UPDATE_PERIOD_US = 125_000  # of the callback that draws the status
 HEALTH_PERIOD_US = 1_000_000  # of the `health` channel
@@ -69,7 +69,12 @@ class DriveRun:
         on_update: Callable[[Snapshot], None] | None = None,
         on_note: Callable[[str], None] | None = None,
         clock: Clock | None = None,
+        reopen: Callable[[], Transport] | None = None,
+        reconnect_s: float = 60.0,
+        rearm: bool = False,
+        how_to_arm: str = "start again to drive",
     ) -> None:
+        """With `reopen` a port that broke is looked for again, for `reconnect_s`; arming.py says what then holds."""
         for goal in goals:
             check_goal(goal)
         self.core = DriveCore(goals, config)
@@ -86,7 +91,6 @@ class DriveRun:
         self._wake = threading.Event()
         self._interrupted = False
         self._next_model: str | None = None
-        self._armed = False
         self._newest: tuple[Sensor, int, int] | None = None
         self._newest_lock = threading.Lock()
         self._decision: Decision | None = None
@@ -97,11 +101,19 @@ class DriveRun:
             on_frame=self._on_frame,
             on_rejected=self._on_rejected,
             on_message=self._on_message,
+            on_lost=self._on_lost,
+            reopen=reopen,
         )
+        self.arming = Arming(self.link, self._note, standing=rearm, patience_s=reconnect_s, how=how_to_arm)
 
     def interrupt(self) -> None:
         """End the run from another thread or a signal handler: wheels to zero, log closed."""
         self._interrupted = True
+        self._wake.set()
+
+    def permit(self) -> None:
+        """A person says that a robot that was lost and is back may move again; from any thread."""
+        self.arming.permit()
         self._wake.set()
 
     def take_over(self, model: str) -> None:
@@ -121,10 +133,7 @@ class DriveRun:
                 x_m, y_m, heading_rad = self._start_pose
                 self.link.set_pose(round(x_m * 1000), round(y_m * 1000), round(heading_rad * 1000))
             if self.core.goals:
-                if self.link.state is State.STOPPED:
-                    self.link.clear()  # latched by an earlier run; giving a goal is the person's word to go on
-                self.link.arm(ARM_TIMEOUT_S)
-                self._armed = True
+                self.arming.begin()
             start_us = self.clock.now_us()
             ended_by = self._loop(planner, start_us)
             return self._summary(hello, ended_by, (self.clock.now_us() - start_us) / 1e6)
@@ -148,6 +157,9 @@ class DriveRun:
         if self._recorder is not None:
             self._recorder.rejected(data, reason, t_us)
 
+    def _on_lost(self, error: BridgeError) -> None:
+        self.arming.lost(error)
+
     def _on_message(self, message: Message, t_us: int) -> None:
         if self._on_note is not None and isinstance(message, Log) and message.level >= Level.WARNING:
             self._on_note(f"robot: {message.text}")
@@ -165,7 +177,8 @@ class DriveRun:
                 planner.take_over(model)
             self._tick(planner, now_us)
             self.times.tick_us.append(self.clock.now_us() - now_us)
-            self._check_robot(planner)
+            self.arming.check(now_us)
+            self._check_planner(planner)
             if self._on_update is not None and now_us >= next_update_us:
                 next_update_us = now_us + UPDATE_PERIOD_US
                 self._on_update(self._snapshot((now_us - start_us) / 1e6))
@@ -251,10 +264,7 @@ class DriveRun:
         if self._recorder is not None:
             self._recorder.event(channel, value, now_us)
 
-    def _check_robot(self, planner: PlannerThread) -> None:
-        """Raise what the loop cannot drive on with."""
-        if self.link.error is not None:
-            raise self.link.error
+    def _check_planner(self, planner: PlannerThread) -> None:
         if planner.error is not None:
             self.link.stop(StopReason.HOST_ERROR, wait=False)
             raise BridgeError(
@@ -263,21 +273,10 @@ class DriveRun:
                 "check the model with: jepa-bridge eval, or drive with --model small",
                 status=Exit.MODEL,
             ) from planner.error
-        if self.link.state is State.STOPPED:
-            fault = Fault.NONE if self.link.status is None else self.link.status.fault
-            raise BridgeError(
-                "robot-stopped",
-                f"the robot stopped itself: {fault.name.lower()}",
-                "see to the cause, then start again: a new run clears the stop",
-                status=Exit.ROBOT_REFUSED,
-            )
-        if self._armed and not self.link.armed:
-            raise BridgeError(
-                "session-lost",
-                "the robot gave up our session and is disarmed: it restarted, or this program was held up for seconds",
-                "start again; if it keeps happening, look at power and cable, and at what else this machine does",
-                status=Exit.LINK_LOST,
-            )
+
+    def _note(self, text: str) -> None:
+        if self._on_note is not None:
+            self._on_note(text)
 
     def _snapshot(self, elapsed_s: float) -> Snapshot:
         core = self.core

@@ -4,8 +4,10 @@ from jepa_bridge.link.clock import Clock, ClockSync, TickUnwrapper
 from jepa_bridge.link.codec import decode, decode_payload, encode, frame_of
 from jepa_bridge.link.compatibility import incompatibility
 from jepa_bridge.link.frame import FrameError, FrameReader, encode_frame
-from jepa_bridge.link.link import Link, LinkStats
+from jepa_bridge.link.link import Link
+from jepa_bridge.link.reconnect import Reopener
 from jepa_bridge.link.session import Health, Phase, Request, Session
+from jepa_bridge.link.stats import LinkStats
 from jepa_bridge.link.transport import Transport, open_transport, port_holders
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Link",
     "LinkStats",
     "Phase",
+    "Reopener",
     "Request",
     "Session",
     "TickUnwrapper",

@@ -16,7 +16,6 @@ takes nothing can hold it up. The writer alone waits for the port. Callbacks mus
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jepa_bridge.errors import BridgeError, Exit
@@ -26,6 +25,7 @@ from jepa_bridge.link.no_hello import no_hello
 from jepa_bridge.link.outbox import Outbox
 from jepa_bridge.link.schema import Pose, Result, Sensor, StopReason
 from jepa_bridge.link.session import CLOCK_BOUND_MAX_US, COMMAND_EXPIRY_US, Health, Phase, Request, Session
+from jepa_bridge.link.stats import LinkStats
 
 if TYPE_CHECKING:
     import random
@@ -41,27 +41,6 @@ LAST_STOP_S = 0.35  # how long `close` waits for its STOP's ACK: four sendings o
 IDLE_S = 0.1  # how often an idle writer looks whether it shall end
 JOIN_S = 2.0
 BAD_REASONS = frozenset({"length", "magic", "crc", "cbor-form", "trailing"})  # the frame; other reasons: its content
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStats:
-    """Counts since the link was made."""
-
-    frames_in: int  # messages of the robot that were acted on
-    frames_out: int
-    frames_bad: int  # COBS, magic, CRC, CBOR form
-    frames_refused: int  # good frames with a wrong type, field, session or sequence
-    garbage_bytes: int  # bytes outside of frames
-    missed_frames: int  # gaps in the robot's sequence numbers
-    sensors: int
-    commands_superseded: int  # given out, but replaced before the port took them
-    writes_timed_out: int
-    sessions: int  # opened; more than one: the robot or the cable was away
-    sessions_lost: int
-    reboots: int
-    reconnects: int  # ports opened again
-    rtt_us: int | None  # of the clock exchange that counts; None before the first
-    clock_bound_us: int | None  # how far the robot's clock may be off our estimate of it
 
 
 class Link:
@@ -137,6 +116,16 @@ class Link:
         """Whether commands are given out."""
         return self._session.armed
 
+    @property
+    def port(self) -> str:
+        """The name of the port, which a reconnection may change."""
+        return self._transport.name
+
+    def ready(self) -> bool:
+        """Whether a session is open, its clock known and its state told; `wait_ready` waits for it."""
+        with self._changed:
+            return self._ready()
+
     def start(self) -> None:
         """Begin to read. Nothing is written until a robot said HELLO."""
         for thread in self._threads:
@@ -169,6 +158,10 @@ class Link:
     def arm(self, timeout_s: float = 2.0) -> None:
         """Allow movement. Raises `robot-refused` with the robot's reason, `no-answer`, `no-session`."""
         self._ask(self._session.request_arm, "ARM", timeout_s)
+
+    def request_arm(self) -> Request:
+        """As `arm`, for callers that do not wait: its `done` tells when it has an end, `armed` how it went."""
+        return self._begin(self._session.request_arm)
 
     def clear(self, timeout_s: float = 2.0) -> None:
         """Leave STOPPED. Raises like `arm`."""

@@ -31,7 +31,6 @@ class _Opened:
                 "chaos-port", f"{port} has no file descriptor to put faults on", "use a device", status=Exit.USAGE
             )
         self.proxy = Proxy(fd, faults)
-        self.name: str | None = None  # of the port that was opened last
 
     def close(self) -> None:
         self.proxy.close()
@@ -46,6 +45,7 @@ class Serial(serial.Serial):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._opened: _Opened | None = None
+        self._path = ""
         super().__init__(*args, **kwargs)
 
     @property
@@ -62,22 +62,22 @@ class Serial(serial.Serial):
         opened = _OPEN.get(url)
         if opened is None:
             opened = _OPEN[url] = _Opened(url, self.baudrate)
-        self._opened = opened
         path = opened.proxy.path
         if path is None:
             raise serial.SerialException(errno.ENOENT, f"could not open port {url}: {os.strerror(errno.ENOENT)}")
         try:
-            self.portstr = opened.name = path
+            self.portstr = path
             super().open()
+            self._opened, self._path = opened, path
         finally:
             self.portstr = url
 
     def close(self) -> None:
         """Close the port; the one behind too, unless this one was cut."""
         super().close()
-        opened, url = self._opened, self.portstr
-        if opened is not None and opened.proxy.path == opened.name and url is not None:
-            _OPEN.pop(url, None)
+        opened, self._opened = self._opened, None
+        if opened is not None and opened.proxy.path == self._path and self.portstr is not None:
+            _OPEN.pop(self.portstr, None)
             opened.close()
 
     def _update_dtr_state(self) -> None:
