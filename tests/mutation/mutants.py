@@ -163,5 +163,14 @@ def _exchanges(node: ast.AST) -> Iterator[tuple[Any, Any, Any]]:
         plain = isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not)
         yield node, "test", node.test.operand if plain else ast.UnaryOp(ast.Not(), node.test)  # type: ignore[attr-defined]
     for name, child in ast.iter_fields(node):
-        if isinstance(child, ast.UnaryOp) and isinstance(child.op, (ast.USub, ast.Not)) and name != "test":
+        if name == "test":
+            continue
+        if isinstance(child, list):
+            yield from ((child, i, one.operand) for i, one in enumerate(child) if _is_turned(one))
+        elif _is_turned(child):
             yield node, name, child.operand
+
+
+def _is_turned(node: Any) -> bool:
+    """Whether it is `-x` or `not x`."""
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not))

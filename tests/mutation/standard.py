@@ -11,7 +11,7 @@ SAFETY = ("test_firmware_safety.py", "test_safety_model.py")
 CODEC = ("test_firmware_codec.py",)
 FIRMWARE_TESTS = {
     "safety": SAFETY,
-    "ticks": ("test_firmware_motion.py", *SAFETY),
+    "ticks": ("test_firmware_motion.py", "test_firmware_safety.py"),
     "ramp": ("test_firmware_motion.py",),
     "monitor": ("test_firmware_monitor_bounds.py", "test_firmware_monitor.py", "test_firmware_motion.py"),
     "session": ("test_firmware_session.py",),
