@@ -15,7 +15,8 @@ import torch
 
 from jepa_bridge.learn.compile import add_planners
 from jepa_bridge.learn.export import export
-from jepa_bridge.learn.model import TIERS
+from jepa_bridge.learn.model import TIERS, Lift
+from jepa_bridge.learn.restore import module_from_bundle
 from jepa_bridge.learn.train import TrainConfig, Trainer
 from jepa_bridge.learn.wayfinding import WayToGo, attach
 from jepa_bridge.plan import mppi
@@ -36,7 +37,7 @@ def bundles(tmp_path_factory):
     made = {tier: made_up(tier, folder / tier) for tier in TIERS}
     made["lived"] = made_up("tiny", folder / "lived")
     torch.manual_seed(2)
-    attach(WayToGo().eval(), made["lived"], {})
+    attach(made["lived"], module_from_bundle(made["lived"]), WayToGo().eval(), Lift().eval(), {})
     return {name: World.load(path) for name, path in made.items()}
 
 

@@ -9,7 +9,8 @@ from jepa_bridge.learn.collect import collect
 from jepa_bridge.learn.export import rollout_gap
 from jepa_bridge.learn.identify import Like, identify
 from jepa_bridge.learn.live import live
-from jepa_bridge.learn.retrain import Outcome, RetrainConfig, _worse, module_from_bundle, publish, refusal, retrain
+from jepa_bridge.learn.restore import module_from_bundle
+from jepa_bridge.learn.retrain import Outcome, RetrainConfig, _worse, publish, refusal, retrain
 from jepa_bridge.twin.randomise import Randomisation
 from jepa_bridge.world.bundle import World, read_card
 from jepa_bridge.world.card import WAY_FILE
@@ -106,7 +107,7 @@ def test_a_candidate_is_worse_only_beyond_chance(loop, prediction, says, tmp_pat
 
 
 def test_a_bundle_of_other_graphs_is_told(base, tmp_path, monkeypatch):
-    monkeypatch.setattr("jepa_bridge.learn.retrain.rollout_gap", lambda *_: 0.5)
+    monkeypatch.setattr("jepa_bridge.learn.restore.rollout_gap", lambda *_: 0.5)
     with pytest.raises(BridgeError, match="differs") as caught:
         module_from_bundle(base)
     assert caught.value.code == "base-unlike"

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from jepa_bridge.errors import BridgeError
-from jepa_bridge.learn.wayfinding import WayToGo, attach, learn_way, solve_ways
+from jepa_bridge.learn.restore import module_from_bundle
+from jepa_bridge.learn.wayfinding import WayToGo, attach, learn_lift, learn_way
+from jepa_bridge.learn.ways import solve_ways
 from jepa_bridge.plan.costs import ClearanceCost, WayCost, make_cost
 from jepa_bridge.types import Goal
 from jepa_bridge.world.bundle import World
@@ -68,7 +70,7 @@ def lived(way, base, tmp_path_factory):
     """The base's bundle, with the way to go."""
     folder = tmp_path_factory.mktemp("lived") / "bundle"
     shutil.copytree(base, folder)
-    attach(way, folder, {"places": 1})
+    attach(folder, module_from_bundle(base), way, learn_lift(solve_ways(AROUND), steps=300), {"places": 1})
     return folder
 
 
@@ -94,7 +96,33 @@ def test_the_bundle_answers_as_torch_does(way, lived, base):
         wanted = way(torch.from_numpy(here), torch.from_numpy(there).expand(7, -1))[:, 0].numpy()
     assert np.abs(world.way_to_go(here, there) - wanted).max() < 1e-4
     assert world.hash != World.load(base).hash  # another model
-    assert (lived / "predictor.onnx").read_bytes() == (base / "predictor.onnx").read_bytes()
+
+
+def test_the_lift_moves_the_floor_and_nothing_else(lived, base):
+    here, there = np.array([2.0, 1.2]), np.array([3.0, 1.2])  # on two sides of the wall
+    vectors = np.full((2, 11), 0.5, np.float32)
+    vectors[:, 8:10] = np.stack((here, there)) / 5.0
+    lifted, plain = (World.load(bundle).encode(vectors) for bundle in (lived, base))
+    assert np.linalg.norm(plain[0] - plain[1]) == pytest.approx(1.0, abs=0.01)
+    assert np.linalg.norm(lifted[0] - lifted[1]) > 4.0
+    place = slice(12, 20)
+    assert np.array_equal(np.delete(lifted, place, axis=1), np.delete(plain, place, axis=1))
+    assert not plain[:, place].any()
+
+
+def test_a_rollout_carries_its_place_along(lived):
+    world = World.load(lived)
+    start = world.encode(np.full((1, 11), 0.5, np.float32))
+    after, _ = world.predict(start, np.ones((1, 2), np.float32))
+    assert not np.array_equal(after[:, 12:20], start[:, 12:20])
+    again = np.full((1, 11), 0.5, np.float32)
+    again[0, 8:10] = after[0, :2] / 5.0
+    assert np.abs(world.encode(again)[:, 12:20] - after[:, 12:20]).max() < 1e-4
+
+
+def test_a_lived_bundle_gives_its_modules_back(lived):
+    module = module_from_bundle(lived)
+    assert module.encoder.lift is module.predictor.lift is not None
 
 
 def test_a_bundle_with_a_changed_way_is_refused(lived, tmp_path):

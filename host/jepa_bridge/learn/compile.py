@@ -57,7 +57,7 @@ def write_planners(module: WorldModule, folder: Path, way: WayToGo | None = None
 
 def add_planners(bundle: Path) -> Card:
     """Compile the planners of a bundle anew from its other graphs, and bring its card up to date."""
-    from jepa_bridge.learn.retrain import module_from_bundle  # noqa: PLC0415  # which exports, and so needs this
+    from jepa_bridge.learn.restore import module_from_bundle, way_from_bundle  # noqa: PLC0415  # which needs this
 
     card = read_card(bundle)
     way = way_from_bundle(bundle) if WAY_FILE in card.files else None
@@ -72,18 +72,6 @@ def add_planners(bundle: Path) -> Card:
     partial.write_text(card.to_json(), encoding="utf-8")
     partial.replace(bundle / CARD)
     return card
-
-
-def way_from_bundle(bundle: Path) -> WayToGo:
-    """The torch module with the weights of `waytogo.onnx`."""
-    from jepa_bridge.learn.wayfinding import WayToGo  # noqa: PLC0415  # as above
-
-    way = WayToGo()
-    found = {item.name: numpy_helper.to_array(item) for item in onnx.load(str(bundle / WAY_FILE)).graph.initializer}
-    with torch.no_grad():
-        for name, parameter in way.named_parameters():
-            parameter.copy_(torch.from_numpy(np.array(found[name])))
-    return way.eval()
 
 
 def planner_graph(module: WorldModule, cost: CostGraph, horizon: int = HORIZON) -> onnx.ModelProto:

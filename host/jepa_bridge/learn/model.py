@@ -210,8 +210,8 @@ class WorldModule(nn.Module):
         self.readout = Readout(sizes)
         self.inverse = InverseDynamics(sizes)
 
-    def live(self, lift: Lift) -> None:
-        """From now on know the ways of one place; encoder and predictor share what they know."""
+    def live(self, lift: Lift | None) -> None:
+        """From now on know the ways of one place, or of none; encoder and predictor share what they know."""
         self.encoder.lift = self.predictor.lift = lift
 
     def rollout(self, start: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:

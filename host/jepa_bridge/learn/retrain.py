@@ -18,19 +18,17 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import Simulator, collect, twin_sim
 from jepa_bridge.learn.dataset import Windows, split
 from jepa_bridge.learn.evaluate import evaluate
-from jepa_bridge.learn.export import TOLERANCE, export, rollout_gap
+from jepa_bridge.learn.export import export
 from jepa_bridge.learn.identify import Like, identify
-from jepa_bridge.learn.model import WorldModule
+from jepa_bridge.learn.restore import module_from_bundle
 from jepa_bridge.learn.train import CHECKPOINT, TrainConfig, Trainer, load_module, train
 from jepa_bridge.learn.validate import validate
-from jepa_bridge.learn.wayfinding import attach, learn_way, solve_ways, visited
+from jepa_bridge.learn.wayfinding import attach, learn_lift, learn_way
+from jepa_bridge.learn.ways import solve_ways, visited
 from jepa_bridge.learn.waytogo import summary, way_to_go
 from jepa_bridge.world.bundle import World, read_card
 from jepa_bridge.world.card import CARD
@@ -38,6 +36,8 @@ from jepa_bridge.world.card import CARD
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from jepa_bridge.learn.model import WorldModule
 
 MIX_ARENAS = {"cluttered": 0.6, "open": 0.15, "doorway": 0.25}  # of the twin drives
 REPEATS_MAX = 50  # of one's own drives: beyond, they are learned by heart
@@ -89,6 +89,7 @@ def retrain(
     """
     card = read_card(base)
     module = module_from_bundle(base)
+    module.live(None)  # where the base lived says nothing about the place of these drives
     robot = identify(own)
     like = twin_sim if robot is None else Like(robot)
 
@@ -112,8 +113,9 @@ def retrain(
     export(checkpoint, candidate, commands=commands)
     if config.place:
         ways = solve_ways(visited(own))
-        network = learn_way(ways, seed=config.seed, progress=progress)
-        attach(network, candidate, {"places": len(ways.centres), "connected": round(ways.connected, 4)})
+        way, lift = learn_way(ways, seed=config.seed, progress=progress), learn_lift(ways, seed=config.seed)
+        facts = {"places": len(ways.centres), "connected": round(ways.connected, 4)}
+        attach(candidate, load_module(checkpoint)[0], way, lift, facts)
 
     _, held_out, about = split(own)
     prediction = {
@@ -124,47 +126,25 @@ def retrain(
         name: _drive(World.load(bundle), config, make_sim or like, workers, progress)
         for name, bundle in (("base", base), ("candidate", candidate))
     }
-    way = _way(World.load(candidate), config)
+    ranks = _way(World.load(candidate), config)
     worse = _worse(prediction, closed_loop, config.episodes)
-    facts: dict[str, Any] = {
+    outcome: dict[str, Any] = {
         "base": card.hash,
         "settings": asdict(config),
         "robot": None if robot is None else asdict(robot),
         "repeats": repeats,
         "prediction_held_out": prediction,
         "closed_loop": closed_loop,
-        "way": way,
+        "way": ranks,
         "worse": list(worse),
     }
     written = read_card(candidate)
     names = sorted({path.name for path in (*own, *mix)} | set(card.data.get("names", ())))
     maps = {} if config.map_seed is None else {"arena_seeds": {config.arena: [config.map_seed]}}
     data = {**about, **maps, "names": names, "base": card.hash}
-    written = dataclasses.replace(written, data=data, metrics={**written.metrics, "retrained": facts})
+    written = dataclasses.replace(written, data=data, metrics={**written.metrics, "retrained": outcome})
     _replace(candidate / CARD, written.to_json().encode())
-    return Outcome(candidate, worse, facts)
-
-
-def module_from_bundle(bundle: Path) -> WorldModule:
-    """The torch module with the weights of a bundle's graphs; what no graph needs (inverse dynamics) begins anew."""
-    import onnx  # noqa: PLC0415  # in the `train` extra only
-
-    world = World.load(bundle)  # hashes first: what is read below is what the card vouches for
-    torch.manual_seed(0)
-    module = WorldModule(world.card.tier)
-    for part in ("encoder", "predictor", "readout"):
-        graph = onnx.load(str(bundle / f"{part}.onnx")).graph
-        found = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
-        for name, parameter in getattr(module, part).named_parameters():
-            if name not in found or found[name].shape != tuple(parameter.shape):
-                raise _unlike(bundle, f"{part}.onnx has no {name} of shape {tuple(parameter.shape)}")
-            with torch.no_grad():
-                parameter.copy_(torch.from_numpy(np.array(found[name])))
-    module.eval()
-    gap = rollout_gap(module, world)
-    if gap > TOLERANCE:
-        raise _unlike(bundle, f"its rollout differs from torch's by {gap:.2e}")
-    return module
+    return Outcome(candidate, worse, outcome)
 
 
 def begin(module: WorldModule, config: TrainConfig, run: Path) -> None:
@@ -257,15 +237,6 @@ def _worse(prediction: dict[str, Any], closed_loop: dict[str, Any], episodes: in
         if is_now > PREDICTION_SLACK * was:
             reasons.append(f"on held-out drives it errs by {is_now:.3f} {unit} after 2 s, its base by {was:.3f} {unit}")
     return tuple(reasons)
-
-
-def _unlike(bundle: Path, why: str) -> BridgeError:
-    return BridgeError(
-        "base-unlike",
-        f"{bundle} cannot be retrained by this version: {why}",
-        "export the base again with this version of jepa-bridge",
-        status=Exit.MODEL,
-    )
 
 
 def _replace(path: Path, content: bytes) -> None:

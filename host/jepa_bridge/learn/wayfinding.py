@@ -1,19 +1,19 @@
 """How far it is to go in a place, learned from the drives there: what one observation cannot tell, a past can.
 
-    way = learn_way(visited(shards), embedding_dim=128, seed=0)
-    attach(way, Path("models/mine"))
+    ways = solve_ways(visited(shards))
+    attach(Path("models/mine"), learn_way(ways), learn_lift(ways), facts={})
 
-Visited positions become the nodes of a graph, experienced motion its edges; the shortest way between any two nodes
-(Floyd, "Algorithm 97", 1962) is what a small network then learns by regression. That is search on the replay buffer
-(Eysenbach et al. 2019) done once, ahead of time, so that a plan pays a few milliseconds for it.
+Two networks learn the same ways. `WayToGo` takes two positions and is what plans by: exact where it can be. `Lift` is
+part of the embedding: it moves the floor so that embedding distance, the contract's own cost, is the way around walls
+too. A plan pays well under a millisecond for either.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
+import tempfile
 import warnings
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,47 +21,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jepa_bridge.errors import BridgeError, Exit
-from jepa_bridge.learn.compile import add_planners
-from jepa_bridge.learn.dataset import read_shard
-from jepa_bridge.learn.export import OPSET
-from jepa_bridge.learn.model import LIFT_WAVES_M, Lift, waves
+from jepa_bridge.learn.compile import write_planners
+from jepa_bridge.learn.export import OPSET, write_graphs
+from jepa_bridge.learn.model import LIFT_WAVES_M, Lift, parameter_counts, waves
 from jepa_bridge.world.bundle import read_card
-from jepa_bridge.world.card import CARD, WAY_FILE, file_hash
-from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
+from jepa_bridge.world.card import CARD, MODEL_FILES, WAY_FILE, file_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from jepa_bridge.learn.model import WorldModule
+    from jepa_bridge.learn.ways import Ways
     from jepa_bridge.world.card import Card
-    from jepa_bridge.world.vector import FloatArray
 
-CELL_M = 0.1  # nodes: a robot's radius, so that a cell is never on both sides of a wall
-LINK_STEPS = 5  # edges join positions up to so many steps apart: 0.5 m at most, short enough not to cut a corner
-NODES_MAX = 4000  # all-pairs ways take the third power of it: a minute
-ROOM_M = 0.25  # ways nearer than this to an obstacle count longer:
-NARROW = 3.0  # by up to so many times their length, touching it. Corners are thin, and the shortest way grazes them
-ROOM_QUANTILE = 0.2  # of the shortest ranges seen in a cell: the thin edge that only some headings see counts
 HIDDEN = 128
 NEAR_PAIR_M = 0.3  # pairs nearer than about this count as if they were that far apart
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """The graph, solved."""
-
-    positions: npt.NDArray[np.float32]  # [V, 2] metres, every visited position
-    node: npt.NDArray[np.int64]  # [V] its node
-    centres: npt.NDArray[np.float32]  # [N, 2] mean position of each node
-    metres: npt.NDArray[np.float32]  # [N, N] shortest way; infinite: no drive led from here to there
-
-    @property
-    def connected(self) -> float:
-        """Share of pairs of nodes with a way between them."""
-        return float(np.isfinite(self.metres).mean())
 
 
 class WayToGo(nn.Module):
@@ -91,63 +67,6 @@ class WayToGo(nn.Module):
         a, b = waves(here, self.turns), waves(there, self.turns)
         both = self.mlp(torch.cat((a, b), dim=1)) + self.mlp(torch.cat((b, a), dim=1))
         return functional.softplus(0.5 * both)
-
-
-def visited(shards: Sequence[Path]) -> list[npt.NDArray[np.float32]]:
-    """Of every drive [T + 1, 3]: x m, y m, and the shortest range in metres.
-
-    Of a log only what came before the first contact: a robot that pushes turns its wheels, not itself, and one step
-    of odometry through a wall would be a way through it.
-    """
-    paths = []
-    for path in shards:
-        drives, meta = read_shard(path)
-        for drive in drives:
-            end = int(drive.contact.argmax()) if meta.get("source") == "log" and drive.contact.any() else None
-            if len(drive.vectors[:end]):
-                paths.append(_visit(drive.vectors[:end]))
-    return paths
-
-
-def _visit(vectors: FloatArray) -> FloatArray:
-    ranges = vectors[:, :RANGES]
-    shortest = np.where(ranges >= 0.0, ranges, 1.0).min(axis=1, keepdims=True) * np.float32(RANGE_SCALE_M)
-    return np.concatenate((vectors[:, RANGES : RANGES + 2] * np.float32(POSITION_SCALE_M), shortest), axis=1)
-
-
-def solve_ways(paths: Sequence[npt.NDArray[np.float32]]) -> Ways:
-    """Shortest ways between all places that were visited, over what was driven, either way round."""
-    visits = np.concatenate(paths)
-    positions = visits[:, :2]
-    cells, node = np.unique(np.floor(positions / CELL_M).astype(np.int64), axis=0, return_inverse=True)
-    node = node.reshape(-1)
-    count = len(cells)
-    if not 1 < count <= NODES_MAX:
-        raise BridgeError(
-            "place-size",
-            f"expected drives over 2 to {NODES_MAX} cells of {CELL_M} m, got {count}",
-            "retrain on the drives of one place",
-            status=Exit.USAGE,
-        )
-    counts = np.bincount(node, minlength=count)
-    centres = np.stack([np.bincount(node, positions[:, axis], count) for axis in (0, 1)], axis=1) / counts[:, None]
-    shortest_first = np.lexsort((visits[:, 2], node))
-    room_m = visits[shortest_first[np.cumsum(counts) - counts + (ROOM_QUANTILE * counts).astype(np.int64)], 2]
-    narrow = 1.0 + NARROW * np.maximum(1.0 - room_m / ROOM_M, 0.0)  # [N]
-    metres = np.full((count, count), np.inf, np.float32)
-    np.fill_diagonal(metres, 0.0)
-    first = 0
-    for path in paths:
-        here = node[first : first + len(path)]
-        for steps in range(1, min(LINK_STEPS, len(path) - 1) + 1):
-            a, b = here[:-steps], here[steps:]
-            metres[a, b] = metres[b, a] = (
-                np.linalg.norm(centres[a] - centres[b], axis=1) * 0.5 * (narrow[a] + narrow[b])
-            )
-        first += len(path)
-    for middle in range(count):
-        np.minimum(metres, metres[:, middle, None] + metres[None, middle], out=metres)
-    return Ways(positions, node, centres.astype(np.float32), metres)
 
 
 def learn_way(
@@ -238,29 +157,41 @@ class _Pairs:
         return a, b, metres, here, there
 
 
-def attach(way: WayToGo, bundle: Path, facts: dict[str, Any]) -> Card:
-    """Add `waytogo.onnx` to a bundle, and its hash and `facts` to the card. The contract's graphs stay as they are."""
+def attach(bundle: Path, module: WorldModule, way: WayToGo, lift: Lift, facts: dict[str, Any]) -> Card:
+    """Make the bundle of `module` one that lives in a place: `waytogo.onnx`, and the lift in its other graphs."""
     card = read_card(bundle)
-    dim = card.embedding_dim
-    partial = bundle / f"{WAY_FILE}.{os.getpid()}.partial"
+    module.live(lift)
+    with tempfile.TemporaryDirectory(dir=bundle, prefix=".place-") as scratch:
+        folder = Path(scratch)
+        write_graphs(module, folder)
+        _write_way(way, folder / WAY_FILE, card.embedding_dim)
+        planners = write_planners(module, folder, way)
+        names = (*MODEL_FILES, WAY_FILE, *planners)
+        files = {name: file_hash(folder / name) for name in names}
+        parameters = {
+            **card.parameters,
+            **parameter_counts(module),
+            "waytogo": sum(parameter.numel() for parameter in way.parameters()),
+        }
+        metrics = {**card.metrics, "waytogo": facts}
+        card = dataclasses.replace(card, files=files, planners=planners, parameters=parameters, metrics=metrics)
+        (folder / CARD).write_text(card.to_json(), encoding="utf-8")
+        for name in (*names, CARD):  # the card last: until it is there, the old one refuses the new graphs
+            (folder / name).replace(bundle / name)
+    return card
+
+
+def _write_way(way: WayToGo, path: Path, dim: int) -> None:
     names = ("embedding", "goal", "metres")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a newer exporter exists; it needs onnxscript
         torch.onnx.export(
             way,
             (torch.zeros(2, dim), torch.zeros(2, dim)),
-            str(partial),
+            str(path),
             input_names=list(names[:2]),
             output_names=list(names[2:]),
             dynamic_axes={name: {0: "batch"} for name in names},
             opset_version=OPSET,
             dynamo=False,
         )
-    partial.replace(bundle / WAY_FILE)  # before the card: the old card does not know it
-    files = {**card.files, WAY_FILE: file_hash(bundle / WAY_FILE)}
-    parameters = {**card.parameters, "waytogo": sum(parameter.numel() for parameter in way.parameters())}
-    card = dataclasses.replace(card, files=files, parameters=parameters, metrics={**card.metrics, "waytogo": facts})
-    written = bundle / (CARD + ".partial")
-    written.write_text(card.to_json(), encoding="utf-8")
-    written.replace(bundle / CARD)
-    return add_planners(bundle)
