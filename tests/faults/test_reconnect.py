@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -191,17 +192,49 @@ def test_the_program_drives_on_over_a_cut_and_its_log_replays(tmp_path):
     assert read_log(log).bytes_lost == 0
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="no such signal here")
-def test_the_program_waits_for_a_signal():
-    with Rig() as rig:
-        link = rig.proxy.path
-        options = ["--port", str(link), "--goal", "4,4", "--no-log", "--json", "--reconnect", "1"]
-        process = subprocess.Popen([*PROGRAM, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def program(tmp_path):
+    """`jepa-bridge` at a robot with a steady name, as udev gives; what it said, and its end."""
+    processes = []
+
+    def start(rig, *options, stdin=subprocess.DEVNULL):
+        command = [*PROGRAM, "--port", str(tmp_path / "robot"), "--goal", "4,4", "--no-log", "--quiet", *options]
+        errors = (tmp_path / "errors").open("w")
+        processes.append(subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=errors))
         wait_for(lambda: any(rig.robot.outputs[-1][1:]), "movement", 20)
+        return processes[-1], lambda: (tmp_path / "errors").read_text().replace("\n", " ")
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_the_program_arms_again_at_a_signal_and_not_before(program, tmp_path):
+    with Rig(symlink=tmp_path / "robot") as rig:
+        process, said = program(rig)
         process.send_signal(signal.SIGUSR2)  # nobody asked
-        began_s = rig.proxy.cut()
-        rig.stopped_after_ms(began_s)
-        out, errors = process.communicate(timeout=20)
-        assert process.returncode == Exit.LINK_LOST, errors
-        assert json.loads(out)["error"]["code"] == "link-lost"
-        assert "Looking for the robot" in errors.replace("\n", " ")
+        rig.stopped_after_ms(rig.proxy.cut())
+        wait_for(lambda: "Looking for the robot" in said(), "it says so")
+        rig.proxy.replug()
+        wait_for(lambda: f"kill -USR2 {process.pid}" in said(), "it says how to go on", 8)
+        rig.stays_at_rest(0.5, "back")
+        process.send_signal(signal.SIGUSR2)
+        wait_for(lambda: any(rig.robot.outputs[-1][1:]), "movement")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == Exit.INTERRUPTED
+
+
+def test_the_program_arms_again_at_enter(program, tmp_path):
+    keyboard, terminal = os.openpty()
+    with Rig(symlink=tmp_path / "robot") as rig:
+        _, said = program(rig, stdin=terminal)
+        os.write(keyboard, b"\n")  # nobody asked
+        rig.stopped_after_ms(rig.proxy.cut())
+        rig.proxy.replug()
+        wait_for(lambda: "press Enter" in said(), "it says how to go on", 8)
+        rig.stays_at_rest(0.5, "back")
+        os.write(keyboard, b"\n")
+        wait_for(lambda: any(rig.robot.outputs[-1][1:]), "movement")
+    os.close(keyboard)
+    os.close(terminal)

@@ -40,12 +40,19 @@ def permitting(run: DriveRun) -> Iterator[None]:
             signal.signal(signal.SIGUSR2, before)
 
 
+def _in_foreground(fd: int) -> bool:
+    """Whether the keys are for us: a program in the background that reads its terminal is stopped by the system."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # not the terminal that we were started from
+        return True
+
+
 def _read_keys(run: DriveRun, ended: threading.Event) -> None:
     fd = sys.stdin.fileno()
     while not ended.is_set():
         ready, _, _ = select.select([fd], [], [], LOOK_S)
-        # a program in the background that reads the terminal is stopped by the system: the keys are not for us
-        if ready and os.tcgetpgrp(fd) != os.getpgrp():
+        if ready and not _in_foreground(fd):
             ended.wait(LOOK_S)
         elif ready:
             if not os.read(fd, 1024):

@@ -28,6 +28,7 @@ from jepa_bridge.types import WHEEL_UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from jepa_bridge.link import Transport
     from jepa_bridge.link.chaos import Faults
@@ -147,7 +148,7 @@ class Counter:
 class Rig:
     """Robot, proxy and host. The host commands full speed ahead, 20 times a second."""
 
-    def __init__(self, faults: Faults | None = None, **keys: object) -> None:
+    def __init__(self, faults: Faults | None = None, *, symlink: Path | None = None, **keys: object) -> None:
         self.sensors: list[tuple[float, Sensor]] = []
         self.statuses: list[Status] = []
         self.logs: list[Log] = []
@@ -173,6 +174,7 @@ class Rig:
         self.proxy = Proxy(
             self._behind.fileno,
             faults,
+            symlink=symlink,
             on_sent=self._sent,
             on_delivered=lambda way, data: self.delivered[way].feed(data),
         )
