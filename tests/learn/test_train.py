@@ -12,8 +12,9 @@ import torch
 import jepa_bridge
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.learn.dataset import load
-from jepa_bridge.learn.export import export, rollout_gap, update_metrics
+from jepa_bridge.learn.export import export, rollout_gap
 from jepa_bridge.learn.model import LOCAL, TIERS, WorldModule, join, parameter_counts, split, with_motion
+from jepa_bridge.learn.page import update_metrics
 from jepa_bridge.learn.train import (
     CHECKPOINT,
     TrainConfig,

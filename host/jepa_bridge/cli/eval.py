@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--known-map", is_flag=True, help="The model may have been trained in the map of --arena-seed.")
 @click.option("--only", "planners", multiple=True, metavar="ROW", help="A row of the table; repeat.  [default: all]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
+@click.option("--keep", is_flag=True, help="Keep the table in the bundle's card and on its page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     *,
@@ -43,6 +44,7 @@ def command(
     known_map: bool,
     planners: tuple[str, ...],
     workers: int | None,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Drive held-out episodes in the twin's physics and report the share of goals reached, with its 95 % interval.
@@ -60,7 +62,7 @@ def command(
 
         from jepa_bridge.cli.progress import progress
         from jepa_bridge.learn.evaluate import PLANNERS, evaluate
-        from jepa_bridge.world.bundle import load_named
+        from jepa_bridge.world.bundle import load_named, resolve
 
         if unknown := set(planners) - set(PLANNERS):
             raise click.UsageError(f"--only: expected {', '.join(PLANNERS)}, got {', '.join(sorted(unknown))}")
@@ -77,6 +79,13 @@ def command(
                 known_map=known_map,
                 workers=workers or os.cpu_count() or 1,
                 progress=show,
+            )
+    if keep:
+        with needs("train"):
+            from jepa_bridge.learn.page import evaluation, keep_evaluation
+
+            keep_evaluation(
+                resolve(model), *evaluation(report, dynamics=dynamics, across=across, arena_seed=arena_seed)
             )
     if as_json:
         click.echo(json.dumps(report.to_json()))

@@ -6,6 +6,7 @@ length mix freely.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from dataclasses import dataclass
@@ -154,8 +155,18 @@ def split(shards: Sequence[Path], held_out: float = HELD_OUT) -> tuple[list[Driv
         arenas[place] = arenas.get(place, 0) + len(drives)
     if not test:
         test = train[-1:]
-    about = {"shards": len(shards), "episodes": arenas, "names": [path.name for path in sorted(shards)]}
+    names = [path.name for path in sorted(shards)]
+    about = {"shards": len(shards), "episodes": arenas, "names": names, "sha256": fingerprint(shards)}
     return train, test, about
+
+
+def fingerprint(shards: Sequence[Path]) -> str:
+    """One SHA-256 over the names and contents of the shards, whatever folder they lie in."""
+    whole = hashlib.sha256()
+    for path in sorted(shards, key=lambda path: path.name):
+        with path.open("rb") as content:
+            whole.update(f"{path.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def read_shard(path: Path) -> tuple[list[Drive], dict[str, Any]]:

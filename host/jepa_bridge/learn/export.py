@@ -7,7 +7,6 @@ What the model is worth on drives it never saw is `report`'s to add.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import tempfile
@@ -22,8 +21,9 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import STEP_S
 from jepa_bridge.learn.compile import write_planners
 from jepa_bridge.learn.model import MEMORY_SCALE_M, POSE, WorldModule, parameter_counts
+from jepa_bridge.learn.page import write_page
 from jepa_bridge.learn.train import load_module
-from jepa_bridge.world.bundle import World, read_card
+from jepa_bridge.world.bundle import World
 from jepa_bridge.world.card import CARD, MODEL_FILES, Card, file_hash
 from jepa_bridge.world.vector import VECTOR_SIZE, FloatArray
 
@@ -97,16 +97,7 @@ def export(
         from jepa_bridge.learn.plots import draw_losses  # noqa: PLC0415  # matplotlib takes half a second
 
         draw_losses(about["history"], out_dir / LOSS_PLOT)
-    return card
-
-
-def update_metrics(bundle: Path, metrics: dict[str, Any]) -> Card:
-    """Add figures to a bundle's card. The model's hash stays: it is over the graphs."""
-    card = read_card(bundle)
-    card = dataclasses.replace(card, metrics={**card.metrics, **metrics})
-    partial = bundle / (CARD + ".partial")
-    partial.write_text(card.to_json(), encoding="utf-8")
-    partial.replace(bundle / CARD)
+    write_page(out_dir)
     return card
 
 

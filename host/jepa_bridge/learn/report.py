@@ -20,8 +20,9 @@ import torch
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.dataset import Drive, Windows, read_shard, split
-from jepa_bridge.learn.export import TOLERANCE, rollout_gap, update_metrics
+from jepa_bridge.learn.export import TOLERANCE, rollout_gap
 from jepa_bridge.learn.geometry import hidden
+from jepa_bridge.learn.page import update_metrics
 from jepa_bridge.learn.train import CHECKPOINT, load_module
 from jepa_bridge.learn.validate import (
     BOUNDS,
@@ -90,8 +91,8 @@ def report(checkpoint: Path, shards: Sequence[Path], bundle: Path | None = None)
     if bundle is not None:
         from jepa_bridge.learn.plots import draw  # noqa: PLC0415  # matplotlib: only who draws needs it
 
-        update_metrics(bundle, findings.metrics)
         draw(findings, bundle)
+        update_metrics(bundle, findings.metrics)
     return findings
 
 

@@ -22,8 +22,9 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import Simulator, collect, twin_sim
 from jepa_bridge.learn.dataset import Windows, split
 from jepa_bridge.learn.evaluate import evaluate
-from jepa_bridge.learn.export import export
+from jepa_bridge.learn.export import PLOTS, export
 from jepa_bridge.learn.identify import Like, identify
+from jepa_bridge.learn.page import write_page
 from jepa_bridge.learn.restore import module_from_bundle
 from jepa_bridge.learn.train import CHECKPOINT, TrainConfig, Trainer, load_module, train
 from jepa_bridge.learn.validate import validate
@@ -161,6 +162,11 @@ def publish(candidate: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in (*read_card(candidate).files, CARD):
         _replace(out / name, (candidate / name).read_bytes())
+    for plot in PLOTS:  # of the model that was here before, or of this one
+        (out / plot).unlink(missing_ok=True)
+        if (candidate / plot).exists():
+            _replace(out / plot, (candidate / plot).read_bytes())
+    write_page(out)
 
 
 def refusal(outcome: Outcome) -> BridgeError:
