@@ -211,6 +211,14 @@ def test_the_last_sensors_change_counts_like_any():
     assert robot.monitor.stuck == 0x7F
 
 
+def test_the_count_of_changes_stays_a_small_int():
+    robot = Robot()
+    robot.monitor._changes = 0xFFFC
+    robot.look(**MOVES)
+    assert robot.monitor._changes == 4
+    assert robot.calls_until(flag=STUCK_FLAG, fixed={3: 500}) == 51
+
+
 def test_only_new_readings_count():
     """A slow sensor: its value stays because it did not look again."""
 

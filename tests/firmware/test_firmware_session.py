@@ -238,8 +238,8 @@ def test_hello_comes_at_once_and_then_at_2_hz_until_a_session_opens(talk):
     talk.hear(OPEN, 1)
     for _ in range(20):
         talk.pass_(100)
-        talk.hear(TIME_SYNC)
         assert talk.said(HELLO) == []
+        talk.hear(TIME_SYNC)
 
 
 def test_status_comes_at_once_and_then_at_5_hz_while_a_session_is_open(talk):

@@ -34,7 +34,20 @@ from jepa_bridge.link.frame import (
     cobs_encode,
     encode_frame,
 )
-from jepa_bridge.link.schema import FIELDS, MESSAGES, SCHEMA_HASH, Ack, Cmd, Hello, Log, Result, Sensor, State, Status
+from jepa_bridge.link.schema import (
+    FIELDS,
+    MESSAGES,
+    SCHEMA_HASH,
+    Ack,
+    Arm,
+    Cmd,
+    Hello,
+    Log,
+    Result,
+    Sensor,
+    State,
+    Status,
+)
 
 CMD = Cmd(1, 2, 3, -80, 80, 5)
 LINE = frame_of(CMD)
@@ -145,6 +158,8 @@ def test_garbage_is_handed_over_with_its_reason() -> None:
     assert reader.frames_bad == 3
     assert reader.feed(b"\x08\xb0seven!\0\0") == []
     assert log[-1] == (b"\x08\xb0seven!", "magic")
+    assert reader.feed(b"\xff" * 130 + b"\0") == []
+    assert log[-1] == (b"\xff" * 130, "length"), "its length is told first, whatever it is made of"
 
 
 def test_a_reader_without_an_ear_counts_all_the_same() -> None:
@@ -244,6 +259,12 @@ def test_every_field_is_held_to_its_bounds_and_kind(number: int) -> None:
                     assert error.value.reason == "field"
                     assert str(error.value).startswith(f"field: {field.name}: expected ")
                     assert str(error.value).endswith(f"got {value!r}")
+
+
+def test_a_message_of_which_nothing_is_right_is_refused() -> None:
+    for items in ([18, -1, -1, -1], [18, "a", b"b", None], [19, -1, -1, -1, 81, -81, 1 << 30]):
+        assert reason_of(decode, cbor2.dumps(items)) == "field"
+    assert reason_of(encode, Arm(-1, 1 << 30, -1)) == "field"
 
 
 def test_a_refused_field_says_what_was_expected() -> None:

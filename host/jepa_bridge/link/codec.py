@@ -28,7 +28,6 @@ class _Layout:
     def __init__(self, number: int) -> None:
         self.message: Callable[..., Message] = MESSAGES[number]
         self.fields = FIELDS[number]
-        self.names = [field.name for field in self.fields]
         self.flat: list[Field] = [field for field in self.fields for _ in range(field.count)]
         self.bounds = [(field.low, field.high, field.nullable) for field in self.flat]
         self.all_ints = all(field.kind == "int" for field in self.fields)
