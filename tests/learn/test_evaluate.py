@@ -82,7 +82,8 @@ class Doubtful:
 
 def test_the_gate_has_a_row_of_its_own():
     planners = ("model", "model_no_gate")
-    report = evaluate(Doubtful(), "flat", 2, 0, planners=planners, config=QUICK, make_sim=flat_sim)
+    config = replace(QUICK, slew=2.0)  # the stand-in's wheels have no speed to begin from
+    report = evaluate(Doubtful(), "flat", 2, 0, planners=planners, config=config, make_sim=flat_sim)
     gated, driven = report.rows
     assert gated.doubted == driven.doubted == 1.0
     assert driven.reached == 1.0

@@ -46,17 +46,17 @@ class FlatWorld:
         return np.concatenate((ranges, *pose), axis=1).astype(np.float32)
 
 
-def observed(x=1.0, y=1.0, heading=0.0):
-    return Observation(7, 1_400_000, (2.0,) * 8, x, y, heading)
+def observed(x=1.0, y=1.0, heading=0.0, wheels=(0.0, 0.0)):
+    return Observation(7, 1_400_000, (2.0,) * 8, x, y, heading, 0.5 * wheels[0], 0.5 * wheels[1])
 
 
 def drive(goal, steps, cost="clearance", world=None, heading=2.5):
     world = world or FlatWorld()
     planner = Planner(world, MppiConfig(cost=cost), seed=3)
-    x, y, warm = 1.0, 1.0, None
+    x, y, warm, left, right = 1.0, 1.0, None, 0.0, 0.0
     path = []
     for index in range(steps):
-        plan = planner.plan(observed(x, y, heading), goal, index, warm)
+        plan = planner.plan(observed(x, y, heading, (left, right)), goal, index, warm)
         warm = shift(np.array(plan.actions, np.float32), 1)
         left, right = plan.actions[0]
         x += 0.05 * (left + right) * math.cos(heading)
@@ -80,6 +80,12 @@ def test_stands_still_at_the_goal():
 def test_takes_the_goals_heading():
     path = drive(Goal(2.0, 1.5, heading_rad=-1.0), 60)
     assert abs(math.remainder(path[-1][2] + 1.0, 2 * math.pi)) < 0.5
+
+
+def test_drives_smoothly():
+    path = drive(Goal(3.0, 1.5), 40)
+    wheels = np.array([(0.0, 0.0), *((left, right) for *_, left, right in path)])
+    assert np.abs(np.diff(wheels, axis=0)).max() <= MppiConfig().slew + 1e-5
 
 
 def test_keeps_off_the_wall():

@@ -57,7 +57,8 @@ def draw(config: MppiConfig, seed: int, index: int, iterations: int | None = Non
 def reachable(config: MppiConfig, observation: Observation) -> FloatArray:
     """[2, H, 2]: the lowest and highest command of each step and wheel.
 
-    From the wheels' measured speeds, not from the last command: wheels that are held begin anew.
+    From the wheels' measured speeds, not from the last command: wheels that are held begin anew. Who has observations
+    without them plans with a slew of 2.
     """
     speeds = np.array((observation.left_m_s, observation.right_m_s), np.float32) / np.float32(WHEEL_SPEED_M_S)
     change = np.float32(config.slew) * np.arange(1, config.horizon + 1, dtype=np.float32)[:, None]  # [H, 1]
