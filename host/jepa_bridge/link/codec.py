@@ -29,8 +29,7 @@ class _Layout:
         self.message: Callable[..., Message] = MESSAGES[number]
         self.fields = FIELDS[number]
         self.flat: list[Field] = [field for field in self.fields for _ in range(field.count)]
-        self.bounds = [(field.low, field.high, field.nullable) for field in self.flat]
-        self.all_ints = all(field.kind == "int" for field in self.fields)
+        self.bounds = [(_KINDS[field.kind], field.low, field.high, field.nullable) for field in self.flat]
         self.starts: list[tuple[int, int]] = []  # where each list field stands among the flat ones
         at = 0
         for field in self.fields:
@@ -57,21 +56,14 @@ def _field_error(field: Field, value: object) -> FrameError:
 
 def _check_fields(layout: _Layout, values: list[Any]) -> None:
     """Raise FrameError("field") for the first value of the wrong kind or out of its bounds."""
-    if layout.all_ints:
-        for (low, high, nullable), value in zip(layout.bounds, values, strict=True):
-            if not (type(value) is int and low <= value <= high) and not (nullable and value is None):
-                break
-        else:
-            return
-    for field, value in zip(layout.flat, values, strict=True):
-        if value is None and field.nullable:
+    for (kind, low, high, nullable), field, value in zip(layout.bounds, layout.flat, values, strict=True):
+        if type(value) is kind:
+            size = value if kind is int else len(value)
+            if low <= size <= high and (kind is not str or value.isascii()):
+                continue
+        elif nullable and value is None:
             continue
-        kind: object = type(value)
-        if kind is not _KINDS[field.kind]:
-            raise _field_error(field, value)
-        size = value if field.kind == "int" else len(value)
-        if not field.low <= size <= field.high or (field.kind == "text" and not value.isascii()):
-            raise _field_error(field, value)
+        raise _field_error(field, value)
 
 
 def encode(message: Message) -> bytes:
