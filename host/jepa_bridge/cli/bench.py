@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
 from jepa_bridge.cli import bench_faults
 
-DRIVE_COLUMNS = {
-    "seed": "seed",
-    "reached": "goal",
-    "first_movement_s": "moves s",
-    "duration_s": "took s",
-    "distance_m": "drove m",
-    "contacts": "hits",
-    "plan_ms": "plan ms",
-    "gated": "gated",
-    "replay_same": "same",
-}
-
 
 @click.group("bench")
 def command() -> None:
-    """Measure link, firmware and driving on this machine."""
+    """Measure link, firmware, planner and driving on this machine."""
 
 
 @command.command("link")
@@ -67,6 +54,69 @@ def firmware(*, as_json: bool) -> None:
         subprocess.run(arguments, cwd=folder, check=True)
 
 
+@command.command("plan")
+@click.option("--model", "models", multiple=True, metavar="NAME|DIR", help="Repeat.  [default: small, then the others]")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=2), default=200, show_default=True, help="Plans of each planner.")
+@click.option("--only", "planners", multiple=True, metavar="PLANNER", help="A planner of the table; repeat.")
+@click.option("--scaling/--no-scaling", default=True, help="Ours over samples, horizon and threads.")
+@click.option("--footprint/--no-footprint", default=True, help="Memory and start of a bridge that drives the twin.")
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE.png", help="Draw the figures.")
+@click.option("--json", "as_json", is_flag=True)
+def plan(
+    *,
+    models: tuple[str, ...],
+    threads: int,
+    rounds: int,
+    planners: tuple[str, ...],
+    scaling: bool,
+    footprint: bool,
+    plot: str | None,
+    as_json: bool,
+) -> None:
+    """Milliseconds a plan, ours beside PyTorch's, pytorch-mppi's and the matrix products alone.
+
+    \b
+    jepa-bridge bench plan --json --plot plan.png
+    jepa-bridge bench plan --model models/mine --only ours --only torch_gru --no-scaling
+    """
+    import dataclasses
+    from pathlib import Path
+
+    from jepa_bridge.cli.extras import needs
+    from jepa_bridge.cli.progress import progress
+
+    with needs("bench"):
+        from jepa_bridge.learn.bench import PLANNERS, bench_plan, shipped_models
+
+        if unknown := set(planners) - set(PLANNERS):
+            raise click.UsageError(f"--only: expected {', '.join(PLANNERS)}, got {', '.join(sorted(unknown))}")
+        models = models or shipped_models()
+        with progress("bench plan", quiet=as_json) as show:
+            report = bench_plan(
+                models,
+                threads=threads,
+                rounds=rounds,
+                planners=[name for name in PLANNERS if not planners or name in planners],
+                scaling=scaling,
+                progress=show,
+            )
+        if footprint:
+            from jepa_bridge.drive.bench import footprint as measure
+
+            report["footprint"] = dataclasses.asdict(measure(models[0]))
+        if plot is not None:
+            from jepa_bridge.learn.plots import draw_plan_times
+
+            draw_plan_times(report, Path(plot))
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        from jepa_bridge.cli.bench_table import show_plan
+
+        show_plan(report)
+
+
 @command.command("drive")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--arena", default="open", show_default=True)
@@ -87,26 +137,9 @@ def drive(*, seeds: int, arena: str, goal: str, model: str, speed: float, as_jso
     if as_json:
         click.echo(json.dumps(result))
     else:
+        from jepa_bridge.cli.bench_table import show_drive
+
         show_drive(result)
-
-
-def show_drive(result: dict[str, Any]) -> None:
-    """The table for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"sim://{result['arena']} to {result['goal']} with {result['model']}, speed {result['speed']:g}"
-    )
-    for heading in DRIVE_COLUMNS.values():
-        table.add_column(heading, justify="right")
-    for trial in result["trials"]:
-        table.add_row(*("-" if trial[name] is None else str(trial[name]) for name in DRIVE_COLUMNS))
-    Console().print(table)
-    click.echo(
-        f"reached {result['reached']} of {result['runs']}, first movement within {result['first_movement_s_max']} s, "
-        f"{result['replays_same']} replays the same"
-    )
 
 
 command.add_command(bench_faults.faults)

@@ -142,6 +142,30 @@ def draw_calibration(findings: Findings, path: Path) -> Path:
     return _save(figure, [left, right], path)
 
 
+def draw_plan_times(report: dict[str, Any], path: Path) -> Path:
+    """What `bench plan` found: every planner with its p99, and ours over the number of samples."""
+    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    panels = figure.subplots(1, 2) if report.get("scaling") else [figure.subplots()]
+    rows = sorted(report["rows"], key=lambda row: -row["median_ms"])
+    labels = [f"{row['planner']} ({row['tier']})" for row in rows]
+    medians = np.array([row["median_ms"] for row in rows])
+    above = np.array([row["p99_ms"] for row in rows]) - medians
+    colours = [BLUE if row["planner"].startswith("ours") else GREY for row in rows]
+    panels[0].barh(labels, medians, xerr=(0.0 * above, above), color=colours, error_kw={"linewidth": 1})
+    panels[0].set(xlabel="ms a plan, median to p99", xscale="log", title=f"{report['threads']} thread(s)")
+    for index, median in enumerate(medians):
+        panels[0].annotate(f" {median:.2g}", (median, index), va="bottom", fontsize=8)
+    if report.get("scaling"):
+        grown = [row for row in report["scaling"] if row["horizon"] == rows[0]["horizon"]]
+        samples = np.array(sorted({row["samples"] for row in grown}))
+        times = np.array([next(row["median_ms"] for row in grown if row["samples"] == count) for count in samples])
+        panels[1].loglog(samples, times, "o-", color=BLUE, label="ours")
+        panels[1].loglog(samples, times[0] * samples / samples[0], "--", color=GREY, label="in proportion")
+        panels[1].set(xlabel="samples", ylabel="ms a plan", title=f"Scaling, {rows[0]['horizon']} steps")
+        panels[1].legend(frameon=False)
+    return _save(figure, list(panels), path)
+
+
 def _save(figure: Figure, panels: list[Axes], path: Path) -> Path:
     for axes in panels:
         axes.grid(alpha=0.25)
