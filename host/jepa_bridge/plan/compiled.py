@@ -110,6 +110,8 @@ class CompiledPlanner:
         self._compiled: Compiled = world
         self._session = session
         self._temperature = np.array(config.temperature, np.float32)
+        self._goal: Goal | None = None  # of the plan before: goals stay for many plans
+        self._goal_inputs: dict[str, FloatArray] = {}
 
     def plan(
         self,
@@ -126,8 +128,7 @@ class CompiledPlanner:
             {
                 "observation": observation_vector(observation)[None],
                 "motion": self._compiled.motion(observation),
-                "goal": goal_vector(goal)[None],
-                "radius_m": np.array((goal.radius_m,), np.float32),
+                **self._towards(goal),
                 "offsets": samples.offsets,
                 "keep": samples.keep,
                 "warm_start": mppi.nominal(self.config, warm_start),
@@ -145,3 +146,9 @@ class CompiledPlanner:
             step_s=self.config.step_s,
             iterations=len(samples.keep),
         )
+
+    def _towards(self, goal: Goal) -> dict[str, FloatArray]:
+        if goal != self._goal:
+            radius_m = np.array((goal.radius_m,), np.float32)
+            self._goal, self._goal_inputs = goal, {"goal": goal_vector(goal)[None], "radius_m": radius_m}
+        return self._goal_inputs
