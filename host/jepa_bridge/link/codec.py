@@ -29,7 +29,9 @@ class _Layout:
         self.message: Callable[..., Message] = MESSAGES[number]
         self.fields = FIELDS[number]
         self.flat: list[Field] = [field for field in self.fields for _ in range(field.count)]
-        self.bounds = [(_KINDS[field.kind], field.low, field.high, field.nullable) for field in self.flat]
+        self.bounds: list[tuple[Any, int, int, bool]] = [
+            (_KINDS[field.kind], field.low, field.high, field.nullable) for field in self.flat
+        ]
         self.starts: list[tuple[int, int]] = []  # where each list field stands among the flat ones
         at = 0
         for field in self.fields:
