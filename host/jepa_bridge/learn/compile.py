@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from jepa_bridge.learn.planner_costs import ClearanceGraph, EmbeddingGraph
 from jepa_bridge.learn.planner_graph import Conclude, Improve, Planner, Prelude
+from jepa_bridge.learn.precision import reduce
 from jepa_bridge.plan.compiled import identity
 from jepa_bridge.world.bundle import read_card
 from jepa_bridge.world.card import CARD, PLANNER_FILES, WAY_FILE, file_hash
@@ -42,7 +43,9 @@ OPSET = 17
 HORIZON = 10
 
 
-def write_planners(module: WorldModule, folder: Path, way: WayToGo | None = None) -> dict[str, dict[str, Any]]:
+def write_planners(
+    module: WorldModule, folder: Path, way: WayToGo | None = None, precision: str = "fp32"
+) -> dict[str, dict[str, Any]]:
     """The files of PLANNER_FILES; returns what the card says about each."""
     costs = {
         "clearance" if way is None else "waytogo": ClearanceGraph(module, HORIZON, way=way),
@@ -51,23 +54,27 @@ def write_planners(module: WorldModule, folder: Path, way: WayToGo | None = None
     about = {}
     for name, (cost, graph) in zip(PLANNER_FILES, costs.items(), strict=True):
         (folder / name).write_bytes(planner_graph(module, graph).SerializeToString())
+        reduce(folder / name, precision)
         about[name] = identity(cost, HORIZON)
     return about
 
 
-def add_planners(bundle: Path) -> Card:
-    """Compile the planners of a bundle anew from its other graphs, and bring its card up to date."""
+def add_planners(bundle: Path, precision: str | None = None) -> Card:
+    """Compile the planners of a bundle anew from its other graphs, and bring its card up to date.
+
+    In its own precision, or in another.
+    """
     from jepa_bridge.learn.restore import module_from_bundle, way_from_bundle  # noqa: PLC0415  # which needs this
 
     card = read_card(bundle)
     way = way_from_bundle(bundle) if WAY_FILE in card.files else None
     with tempfile.TemporaryDirectory(dir=bundle, prefix=".planners-") as scratch:
-        planners = write_planners(module_from_bundle(bundle), Path(scratch), way)
+        planners = write_planners(module_from_bundle(bundle), Path(scratch), way, precision or card.precision)
         # the card after the graphs: until then the old one refuses them
         for name in planners:
             (Path(scratch) / name).replace(bundle / name)
     files = {**card.files, **{name: file_hash(bundle / name) for name in planners}}
-    card = dataclasses.replace(card, files=files, planners=planners)
+    card = dataclasses.replace(card, files=files, planners=planners, precision=precision or card.precision)
     partial = bundle / f"{CARD}.{os.getpid()}.partial"
     partial.write_text(card.to_json(), encoding="utf-8")
     partial.replace(bundle / CARD)

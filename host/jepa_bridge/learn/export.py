@@ -44,6 +44,7 @@ def export(
     *,
     metrics: dict[str, Any] | None = None,
     commands: Sequence[str] = (),
+    precision: str = "fp32",
 ) -> Card:
     """Write a bundle, prove that it rolls out as torch does, and only then put it in the place of an older one."""
     module, state = load_module(checkpoint)
@@ -53,7 +54,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}-") as scratch:
         folder = Path(scratch)
         write_graphs(module, folder)
-        planners = write_planners(module, folder)
+        planners = write_planners(module, folder, precision=precision)
         files = (*MODEL_FILES, *planners)
         data = about.get("data", {})
         prediction = {"prediction": about["prediction"]} if "prediction" in about else {}
@@ -64,6 +65,7 @@ def export(
             files={name: file_hash(folder / name) for name in files},
             motion={"column": POSE, "scale": MEMORY_SCALE_M},
             planners=planners,
+            precision=precision,
             parameters=parameter_counts(module),
             seeds={"training": state["config"]["seed"]},
             data=data,

@@ -165,7 +165,7 @@ def attach(bundle: Path, module: WorldModule, way: WayToGo, lift: Lift, facts: d
         folder = Path(scratch)
         write_graphs(module, folder)
         _write_way(way, folder / WAY_FILE, card.embedding_dim)
-        planners = write_planners(module, folder, way)
+        planners = write_planners(module, folder, way, card.precision)
         names = (*MODEL_FILES, WAY_FILE, *planners)
         files = {name: file_hash(folder / name) for name in names}
         parameters = {

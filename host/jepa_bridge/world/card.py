@@ -31,6 +31,7 @@ class Card:
     motion: dict[str, float] | None = None
     # what each planner graph plans by: cost, horizon in steps, and the cost's weights
     planners: dict[str, dict[str, Any]] = field(default_factory=dict)
+    precision: str = "fp32"  # of the planner graphs; all others are fp32
     parameters: dict[str, int] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
