@@ -18,7 +18,7 @@ def test_a_short_drive_over_a_bad_line_loses_track_of_nothing():
 
 def test_what_a_soak_must_not_find_is_found():
     good = Soak(
-        1.0, 1.0, 1e-4, 100_000, 10, (80_000, 80_100), (9, 9), (20, 20), 1000, 5, 990, 3, 2, 1100, 1100, 0, 0, 3, 9.0,
+        1.0, 1.0, 1e-4, 100_000, 10, (80_000, 80_100), (9, 9), (20, 20), 1000, 5, 990, 3, 2, 1100, 1100, 0, 0, 0, 3, 9.0,
         "time-limit", (),
     )  # fmt: skip
     assert _problems(good, 1000) == ()
@@ -29,6 +29,7 @@ def test_what_a_soak_must_not_find_is_found():
         ({"threads": (9, 10)}, 1000),
         ({"descriptors": (20, 21)}, 1000),
         ({}, 999),
+        ({}, 1001),
         ({"robot_frames": 1101}, 1000),
         ({"bytes_damaged": 0}, 1000),
         ({"applied": 800}, 1000),

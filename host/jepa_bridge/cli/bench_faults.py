@@ -78,7 +78,9 @@ def _show(report: dict[str, Any]) -> None:
     Console(width=140).print(table)
     for row in report["cases"]:
         for error in row["errors"]:
-            click.echo(f"case {row['case']}: {error} (the machine was {row['late_ms']:.0f} ms late)")
+            click.echo(f"case {row['case']}: {error}")
+        for error in row["disturbed_errors"]:
+            click.echo(f"case {row['case']}, disturbed by other work on this machine: {error}")
     worst = report["link_stop_max_ms"]
     if worst is not None:
         click.echo(f"link faults: at most {worst:.0f} ms, expiry + ramp + 20 ms are {report['link_stop_limit_ms']} ms")

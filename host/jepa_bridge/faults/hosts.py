@@ -95,7 +95,7 @@ def held(settings: Settings) -> Outcome:
     """Long enough for the robot to give its session up. The host goes on commanding when it is let go."""
     with Rig() as rig, HostProcess.driving(rig) as host:
         began_s = host.send(signal.SIGSTOP)
-        outcome = Outcome([rig.stopped_after_ms(began_s)], rig.robot.late_ms(began_s), {"held_s": settings.hold_s})
+        outcome = Outcome([rig.stopped_after_ms(began_s)], {"held_s": settings.hold_s})
         time.sleep(max(0.0, began_s + settings.hold_s - time.monotonic()))
         host.send(signal.SIGCONT)
         rig.stays_at_rest(1.0, "let go")
@@ -107,7 +107,7 @@ def killed(_: Settings) -> Outcome:
     """At full speed."""
     with Rig() as rig, HostProcess.driving(rig) as host:
         began_s = host.send(signal.SIGKILL)
-        return Outcome([rig.stopped_after_ms(began_s)], rig.robot.late_ms(began_s))
+        return Outcome([rig.stopped_after_ms(began_s)])
 
 
 @case(
@@ -119,7 +119,7 @@ def planner_hangs(_: Settings) -> Outcome:
     with Drive() as drive:
         drive.wait_full_speed()
         began_s = drive.planner.hang()
-        outcome = Outcome([drive.rig.stopped_after_ms(began_s, within_s=2.0)], drive.rig.robot.late_ms(began_s))
+        outcome = Outcome([drive.rig.stopped_after_ms(began_s, within_s=2.0)])
         require(drive.run.link.armed, "the link is down, too")
         drive.rig.stays_at_rest(AFTER_S, "without a plan")
         drive.planner.release()
@@ -159,7 +159,7 @@ def port_taken(_: Settings) -> Outcome:
         require("[port-busy]" in said and f"(pid {os.getpid()})" in said, f"it said {said!r}")
         require(len(rig.robot.outputs) == count, "the second process moved the robot")
         began_s = rig.silence()
-        return Outcome([rig.stopped_after_ms(began_s)], rig.robot.late_ms(began_s))
+        return Outcome([rig.stopped_after_ms(began_s)])
 
 
 @case(25, "wrong version or schema, a REPL or another device on the port", "clear message; nothing is written to it")
@@ -201,7 +201,7 @@ def disk_full(_: Settings) -> Outcome:
             require(len(rig.robot.outputs) > moved or any(rig.robot.outputs[-1][1:]), "it drives on no more")
             require(host.said().count("log: ") == 1, f"it said {host.said()!r}")
             began_s = host.send(signal.SIGTERM)
-            outcome = Outcome([rig.stopped_after_ms(began_s)], rig.robot.late_ms(began_s))
+            outcome = Outcome([rig.stopped_after_ms(began_s)])
             require(host.process.wait(15) == Exit.INTERRUPTED, f"exit status {host.process.returncode}")
         (log,) = logs.glob("*.mcap")
         outcome.facts["readable"] = sum(1 for _ in read_log(log).records(("wire/device",)))
@@ -237,7 +237,7 @@ def corrupt_bundle(_: Settings) -> Outcome:
             require(len(rig.robot.outputs) > moved or any(rig.robot.outputs[-1][1:]), "it drives on no more")
             require(host.process.poll() is None, "it ended")
             began_s = host.send(signal.SIGTERM)
-            outcome = Outcome([rig.stopped_after_ms(began_s)], rig.robot.late_ms(began_s))
+            outcome = Outcome([rig.stopped_after_ms(began_s)])
             require(host.process.wait(15) == Exit.INTERRUPTED, f"exit status {host.process.returncode}")
         return outcome
 
@@ -269,7 +269,7 @@ def interrupted(drive: Drive) -> Outcome:
     """The end of a drive by its own way out, measured."""
     began_s = time.monotonic()
     drive.run.interrupt()
-    return Outcome([drive.rig.stopped_after_ms(began_s)], drive.rig.robot.late_ms(began_s))
+    return Outcome([drive.rig.stopped_after_ms(began_s)])
 
 
 def answer_to(sends: bytes) -> tuple[BridgeError, bytes]:

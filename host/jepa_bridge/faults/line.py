@@ -25,7 +25,7 @@ RSS_GROWTH_MAX_KB = 2048
 def finish(rig: Rig, began_s: float, **facts: object) -> Outcome:
     """The stop after `began_s`, measured."""
     stop_ms = rig.stopped_after_ms(began_s)
-    return Outcome([stop_ms], rig.robot.late_ms(began_s - 0.1), facts)
+    return Outcome([stop_ms], facts)
 
 
 @case(1, "cable pulled while driving", "wheels 0 within expiry + ramp; the host says so and retries", since="the pull")
@@ -73,7 +73,6 @@ def bits_flipped(_: Settings) -> Outcome:
             rig.speak()
             time.sleep(0.4)
             outcome.stops_ms.append(rig.stopped_after_ms(rig.silence()))
-            outcome.late_ms = max(outcome.late_ms, rig.robot.late_ms(rig.written_s))
         rig.proxy.set_faults(Faults())
         status = rig.status()
         odd = [output for output in rig.robot.outputs if output[1] != output[2] or not 0 <= output[1] <= 80]
@@ -179,7 +178,6 @@ def not_a_number(_: Settings) -> Outcome:
             drive.wait_full_speed()
             began_s = drive.planner.answer(value)
             outcome.stops_ms.append(drive.rig.stopped_after_ms(began_s))
-            outcome.late_ms = max(outcome.late_ms, drive.rig.robot.late_ms(began_s))
     with Rig() as rig:
         rig.drive()
         rig.silence()
@@ -243,7 +241,7 @@ def stalled(_: Settings) -> Outcome:
         require(status.commands_expired >= 50, f"{status.commands_expired} of {queued} expired")
         require(status.frames_bad == 0, "the stall damaged frames")
         facts: dict[str, object] = {"queued": queued, "expired": status.commands_expired}
-        return Outcome([stop_ms], rig.robot.late_ms(began_s), facts)
+        return Outcome([stop_ms], facts)
 
 
 @case(23, "host stops reading, the robot's writes block", "wheel deadline unaffected")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -36,6 +37,17 @@ if TYPE_CHECKING:
 
 COMMAND_PERIOD_S = 0.05
 START_TIMEOUT_S = 10.0
+
+
+_LATENESS = threading.local()
+
+
+def lateness() -> list[float]:
+    """Of the rigs that this thread was done with: how many ms late the machine woke a process, each at worst."""
+    if not hasattr(_LATENESS, "ms"):
+        _LATENESS.ms = []
+    found: list[float] = _LATENESS.ms
+    return found
 
 
 class Broken(Exception):  # noqa: N818 - what a case found, not an error of the program
@@ -160,6 +172,8 @@ class Rig:
         self.sent = {way: Counter() for way in Way}
         self.delivered = {way: Counter() for way in Way}
         self.on_sent: Callable[[bytes], None] = lambda _: None  # what the host wrote
+        self._ready_s = math.inf  # from when on lateness counts: starting processes is work for the machine
+        self._late_ms = 0.0  # of the host
         self._silent = threading.Event()
         self._ended = threading.Event()
         self._link: Link | None = None
@@ -183,6 +197,7 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
+        lateness().append(max(self._late_ms, self.robot.late_ms(self._ready_s)))
         self._ended.set()
         self._silent.set()
         if self._thread is not None:
@@ -227,6 +242,7 @@ class Rig:
     def wait_full_speed(self, timeout_s: float = 5.0) -> None:
         """Until the wheels' output is what is commanded."""
         wait_for(lambda: self.robot.outputs[-1][1:] == self.wheels, "full speed", timeout_s)
+        self._ready_s = min(self._ready_s, time.monotonic())
 
     def silence(self) -> float:
         """The host commands nothing any more; when it last did, monotonic s."""
@@ -245,7 +261,10 @@ class Rig:
                     if self.link.command(*self.wheels) is not None:
                         self.commands += 1
                         self.written_s = time.monotonic()
+            due_s = time.monotonic() + self.period_s
             time.sleep(self.period_s)
+            if self._ready_s < due_s:
+                self._late_ms = max(self._late_ms, (time.monotonic() - due_s) * 1000)
 
     # ---- for hosts that misbehave: what the link would put into a frame now ----
 

@@ -33,7 +33,7 @@ def ticks_wrap(_: Settings) -> Outcome:
         wait_for(lambda: rig.link.status is not None and rig.link.status.t_us < first.t_us, "the wrap")
         time.sleep(0.5)
         status = rig.status()
-        require(all(output[1:] != (0, 0) for output in rig.robot.outputs[2:]), "the wrap stopped the robot")
+        require(all(output[1:] != (0, 0) for output in rig.robot.outputs[2:]), "the wheels stopped on the way")
         require(status.commands_expired == status.frames_refused == 0, "the wrap made commands old")
         return stop(rig, rig.silence(), wrapped_to_us=status.t_us)
 
@@ -99,7 +99,7 @@ def loop_hangs(_: Settings) -> Outcome:
     with Rig() as rig:
         rig.drive()
         began_s = rig.robot.tell(inject=INJECT_HANG)
-        outcome = Outcome([rig.stopped_after_ms(began_s, within_s=3.0)], rig.robot.late_ms(began_s))
+        outcome = Outcome([rig.stopped_after_ms(began_s, within_s=3.0)])
         wait_for(lambda: rig.link.stats().sessions == 2, "a new session", 5)
         hello = rig.link.hello
         require(hello is not None and hello.reset_cause is ResetCause.WATCHDOG, "the host is not told why")
@@ -129,7 +129,7 @@ def sensors_silent(_: Settings) -> Outcome:
         require(flagged_ms < SILENT_FLAG_MS + 150, f"flagged after {flagged_ms:.0f} ms")
         require(rig.sensors[-1][1].ranges_mm[0] is None, "no null")
         began_s = rig.robot.tell(ranges=[None] * 8)
-        outcome = Outcome([policy_ms, rig.stopped_after_ms(began_s, within_s=3.0)], rig.robot.late_ms(began_s))
+        outcome = Outcome([policy_ms, rig.stopped_after_ms(began_s, within_s=3.0)])
         require(rig.status().fault is Fault.RANGE_SENSORS_LOST, "no fault")
         require(refused_arm(rig), "armed blind")
         outcome.facts.update(slower_wheel=slower, policy_ms=round(policy_ms), flagged_ms=round(flagged_ms))
@@ -167,11 +167,8 @@ def encoders_disagree(_: Settings) -> Outcome:
             began_s = rig.robot.tell(gain=gain)
             stop_ms = rig.stopped_after_ms(began_s, within_s=4.0)
             outcome.stops_ms.append(stop_ms)
-            outcome.late_ms = max(outcome.late_ms, rig.robot.late_ms(began_s))
-            # the wheel first has to come to rest, or to turn round: up to 0.3 s
-            require(
-                stop_ms < limit_ms + 300 + RAMP_MS + outcome.late_ms, f"{fault.name.lower()} after {stop_ms:.0f} ms"
-            )
+            wanted_ms = limit_ms + TURN_MS + RAMP_MS + 20
+            require(stop_ms < wanted_ms, f"{fault.name.lower()} after {stop_ms:.0f} ms")
             require(rig.status().fault is fault, f"the fault is {rig.status().fault.name.lower()}")
             rig.stays_at_rest(AFTER_S, "latched")
             require(refused_arm(rig), "armed while latched")
@@ -190,7 +187,7 @@ def encoders_disagree(_: Settings) -> Outcome:
 def stop(rig: Rig, began_s: float, **facts: object) -> Outcome:
     """The stop after `began_s`, measured."""
     stop_ms = rig.stopped_after_ms(began_s)
-    return Outcome([stop_ms], rig.robot.late_ms(began_s - 0.1), facts)
+    return Outcome([stop_ms], facts)
 
 
 def flagged_after_ms(rig: Rig, flag: SensorFlag, began_s: float) -> float:
