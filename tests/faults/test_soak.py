@@ -18,8 +18,8 @@ def test_a_short_drive_over_a_bad_line_loses_track_of_nothing():
 
 def test_what_a_soak_must_not_find_is_found():
     good = Soak(
-        1.0, 1.0, 1e-4, 100_000, 10, (80_000, 80_100), (9, 9), (20, 20), 1000, 5, 990, 3, 2, 1100, 1100, 0, 0, 0, 3, 9.0,
-        "time-limit", (),
+        1.0, 1.0, 1e-4, 100_000, 10, (80_000, 80_100), (9, 9), (20, 20), 1000, 5, 990, 3, 2, 1100, 1100, 0, 0, 0, 3,
+        9.0, "time-limit", (),
     )  # fmt: skip
     assert _problems(good, 1000) == ()
     for change, in_line in (
