@@ -20,7 +20,7 @@ from jepa_bridge.errors import Exit
 from jepa_bridge.link import Clock, Reopener, open_transport
 from jepa_bridge.plan.compiled import make_planner
 from jepa_bridge.plan.device import fastest_device
-from jepa_bridge.plan.mppi import MppiConfig
+from jepa_bridge.plan.mppi import SAMPLING
 from jepa_bridge.record import Recorder
 from jepa_bridge.resources import shipped
 from jepa_bridge.world.bundle import load_named
@@ -43,7 +43,9 @@ def drive(**options: Any) -> int:
     for goal in goals:
         check_goal(goal)
     world = load_named(options["model"])
-    planner_config = MppiConfig(**({"cost": options["cost"]} if options["cost"] else {}))
+    planner_config = SAMPLING[options["sampling"]]
+    if options["cost"]:
+        planner_config = dataclasses.replace(planner_config, cost=options["cost"])
     threads = options["threads"]
     device = Device(threads=threads) if threads else fastest_device(world, planner_config)
     settings = RunSettings(goals, DriveConfig(), planner_config, options["seed"], options["model"], world.hash, device)

@@ -85,6 +85,13 @@ def drive_options(function: F) -> F:
                 "--next-model", metavar="NAME|DIR", help="Takes over on SIGUSR1.  [default: --model, read again]"
             ),
             click.option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
+            click.option(
+                "--sampling",
+                type=click.Choice(["contract", "fast"]),
+                default="contract",
+                show_default=True,
+                help="How much a plan tries: 64 x 5 or 32 x 3 samples.",
+            ),
             click.option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
             click.option(
                 "--reconnect",

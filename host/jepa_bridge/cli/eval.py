@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--arena-seed", type=click.IntRange(min=0), help="One map for all episodes.  [default: a new one each]")
 @click.option("--known-map", is_flag=True, help="The model may have been trained in the map of --arena-seed.")
 @click.option("--only", "planners", multiple=True, metavar="ROW", help="A row of the table; repeat.  [default: all]")
+@click.option("--sampling", type=click.Choice(["contract", "fast"]), default="contract", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
 @click.option("--keep", is_flag=True, help="Keep the table in the bundle's card and on its page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -43,6 +44,7 @@ def command(
     arena_seed: int | None,
     known_map: bool,
     planners: tuple[str, ...],
+    sampling: str,
     workers: int | None,
     keep: bool,
     as_json: bool,
@@ -62,10 +64,13 @@ def command(
 
         from jepa_bridge.cli.progress import progress
         from jepa_bridge.learn.evaluate import PLANNERS, evaluate
+        from jepa_bridge.plan.mppi import SAMPLING
         from jepa_bridge.world.bundle import load_named, resolve
 
         if unknown := set(planners) - set(PLANNERS):
             raise click.UsageError(f"--only: expected {', '.join(PLANNERS)}, got {', '.join(sorted(unknown))}")
+        if keep and sampling != "contract":
+            raise click.UsageError("--keep: a bundle's card is for the contract's sampling")
         with progress("eval", quiet=as_json) as show:
             report = evaluate(
                 load_named(model),
@@ -73,6 +78,7 @@ def command(
                 episodes,
                 seed,
                 planners=tuple(name for name in PLANNERS if not planners or name in planners),
+                config=SAMPLING[sampling],
                 dynamics=dynamics,
                 across=across,
                 arena_seed=arena_seed,
