@@ -99,7 +99,7 @@ def decode(body: bytes) -> Message:
         if body.startswith(canonical):
             raise FrameError("trailing", f"{len(body) - len(canonical)} bytes follow the array")
         raise FrameError("cbor-form", "not a definite-length array in its shortest encoding")
-    layout = _LAYOUTS.get(items[0]) if items and type(items[0]) is int else None
+    layout = _LAYOUTS.get(items[0]) if items else None
     if layout is None:
         raise FrameError("type", f"no message has type {items[0] if items else None!r}")
     del items[0]
