@@ -75,13 +75,13 @@ WAYS = (
     Way("independent, limited", replace(OLD, correlation=0.0, slew=LIMIT)),
     Way("64 x 5, limited", replace(OLD, slew=LIMIT)),  # MppiConfig()
     Way("64 x 3, limited", budget(64, 3)),
-    Way("64 x 2, limited", budget(64, 2)),
+    Way("64 x 2, limited", budget(64, 2)),  # MppiConfig.fast()
     Way("64 x 2, limited to 0.2", budget(64, 2, slew=0.2)),
     Way("64 x 2, limited to 0.3", budget(64, 2, slew=0.3)),
     Way("64 x 2, limited to 0.6", budget(64, 2, slew=0.6)),
     Way("64 x 1, limited", budget(64, 1)),
     Way("128 x 1, limited", budget(128, 1)),
-    Way("32 x 3, limited", budget(32, 3)),  # MppiConfig.fast()
+    Way("32 x 3, limited", budget(32, 3)),
     Way("32 x 2, limited", budget(32, 2)),
     Way("32 x 1, limited", budget(32, 1)),
     Way("16 x 2, limited", budget(16, 2)),

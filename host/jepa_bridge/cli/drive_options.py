@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jepa_bridge.cli.settings import use_config
+from jepa_bridge.setup.config import environment_name
 from jepa_bridge.types import Goal
 
 if TYPE_CHECKING:
@@ -51,62 +53,80 @@ class PoseType(click.ParamType[tuple[float, float, float]]):
         return goal.x_m, goal.y_m, math.atan2(math.sin(goal.heading_rad), math.cos(goal.heading_rad))
 
 
+def _option(*names: str, **how: Any) -> Callable[[F], F]:
+    """An option that its environment variable and the settings file may set, too."""
+    return click.option(*names, envvar=environment_name(names[0].removeprefix("--")), **how)
+
+
 def drive_options(function: F) -> F:
     """All options of `jepa-bridge --port ...`."""
     for option in reversed(
         (
             click.option(
+                "--config",
+                metavar="FILE",
+                is_eager=True,
+                callback=use_config,
+                envvar="JEPA_BRIDGE_CONFIG",
+                help="The settings file.  [default: see jepa-bridge config path]",
+            ),
+            _option(
                 "--port",
                 metavar="PORT",
-                help="A device (/dev/ttyUSB0), sim://ARENA?seed=N&speed=F, socket://..., or chaos://FAULTS@PORT",
+                help="A device (/dev/ttyUSB0), sim://ARENA?seed=N&speed=F, socket://..., or chaos://FAULTS@PORT.  "
+                "[default: wait for a robot on USB]",
             ),
-            click.option("--baud", type=int, default=115200, show_default=True, help="Line speed of a UART port."),
-            click.option(
+            _option("--robot", metavar="UID", help="Wait for this robot, of several; see jepa-bridge ports."),
+            _option(
+                "--wait",
+                type=click.FloatRange(min=0.0),
+                help="Seconds to wait for a robot where no port is given.  [default: until there is one]",
+            ),
+            _option("--baud", type=int, default=115200, show_default=True, help="Line speed of a UART port."),
+            _option(
                 "--goal", "goals", type=GoalType(), multiple=True, help="Where to go; repeat for several, in order."
             ),
-            click.option("--start", type=PoseType(), help="Where the robot stands, if it does not know."),
-            click.option(
+            _option("--start", type=PoseType(), help="Where the robot stands, if it does not know."),
+            _option(
                 "--radius",
                 type=click.FloatRange(0.02, 2.0),
                 default=0.25,
                 show_default=True,
                 help="Metres: reached within.",
             ),
-            click.option("--once", is_flag=True, help="End when the last goal is reached; exit status 0 says it was."),
-            click.option(
+            _option("--once", is_flag=True, help="End when the last goal is reached; exit status 0 says it was."),
+            _option(
                 "--time-limit",
                 type=click.FloatRange(min=1.0),
                 help="Seconds until --once gives up.  [default: 90 a goal]",
             ),
-            click.option(
+            _option(
                 "--model", default="small", show_default=True, metavar="NAME|DIR", help="A shipped or trained bundle."
             ),
-            click.option(
-                "--next-model", metavar="NAME|DIR", help="Takes over on SIGUSR1.  [default: --model, read again]"
-            ),
-            click.option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
-            click.option(
+            _option("--next-model", metavar="NAME|DIR", help="Takes over on SIGUSR1.  [default: --model, read again]"),
+            _option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
+            _option(
                 "--sampling",
                 type=click.Choice(["contract", "fast"]),
                 default="contract",
                 show_default=True,
-                help="How much a plan tries: 64 x 5 or 32 x 3 samples.",
+                help="How much a plan tries: 64 x 5 or 64 x 2 samples.",
             ),
-            click.option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
-            click.option(
+            _option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
+            _option(
                 "--reconnect",
                 type=click.FloatRange(min=0.0),
                 default=60.0,
                 show_default=True,
                 help="Seconds to look for a robot that went away; 0 ends the run at once.",
             ),
-            click.option("--rearm", is_flag=True, help="Drive on by itself when it is back, without a person's word."),
-            click.option(
+            _option("--rearm", is_flag=True, help="Drive on by itself when it is back, without a person's word."),
+            _option(
                 "--threads",
                 type=click.IntRange(min=1),
                 help="That share one plan.  [default: measured at the start]",
             ),
-            click.option(
+            _option(
                 "--log",
                 "log_dir",
                 type=click.Path(file_okay=False),
@@ -114,9 +134,9 @@ def drive_options(function: F) -> F:
                 show_default=True,
                 help="Where recordings go.",
             ),
-            click.option("--no-log", is_flag=True, help="Record nothing."),
-            click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no status."),
-            click.option("--quiet", is_flag=True, help="No live status."),
+            _option("--no-log", is_flag=True, help="Record nothing."),
+            _option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no status."),
+            _option("--quiet", is_flag=True, help="No live status."),
         )
     ):
         function = option(function)

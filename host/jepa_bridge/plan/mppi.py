@@ -47,7 +47,7 @@ class MppiConfig:
     @classmethod
     def fast(cls) -> MppiConfig:
         """Reaches as much as the contract's budget in two fifths of its time (tests/bench/sampling.py)."""
-        return cls(samples=32, iterations=3, correlation=0.8)
+        return cls(iterations=2, correlation=0.8)
 
     def __post_init__(self) -> None:
         wrong = [
