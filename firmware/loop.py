@@ -30,7 +30,9 @@ class Loop:
     def __init__(self, board):
         self.board = board
         self.safety = Safety()
-        self.odometry = Odometry(board.geometry, board.start_pose)
+        self.odometry = Odometry(
+            board.geometry, board.start_pose, getattr(board, "gyro", None), getattr(board, "gyro_share_16ths", 15)
+        )
         self.monitor = Monitor(board.battery_low_mv, board.battery_empty_mv, board.geometry[2])
         self.receiver = Receiver()
         self.sender = Sender(board)

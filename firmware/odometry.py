@@ -3,6 +3,9 @@
 The heading is a linear function of the tick difference (right - left), so it is kept as exactly that: a phase modulo
 one turn, with 14 more bits of fraction. The position is kept in half encoder ticks with 20 bits of fraction and turned
 into millimetres only when asked for.
+
+A gyro, where there is one, takes over most of the heading while the robot moves: wheels slip, a gyro does not. While it
+stands the wheels alone count, because a gyro drifts.
 """
 
 from array import array
@@ -23,6 +26,7 @@ _CHORD_FACTOR = const(1684)
 _STEP_MAX_M = const(4)  # no robot drives this between two updates: what is beyond is an encoder's error
 _POSITION_MAX_MM = const(0x3FFFFFFF)
 _SPEED_MAX_MM_S = const(10000)
+_REST_UPDATES = const(25)  # 0.5 s without a tick: it stands
 _SPEED_WINDOW = const(4)  # updates that a speed is measured over: at 20 ms, one tick a window is 1/80 ms
 
 # 2^28 / 6283.185... = 42722.8298: phase units in a milliradian, and the fraction in 65536ths
@@ -31,7 +35,13 @@ _PHASE_PER_MRAD_65536 = const(54377)
 
 
 class Odometry:
-    def __init__(self, geometry, start_pose):
+    def __init__(self, geometry, start_pose, gyro=None, gyro_share_16ths=15):
+        """gyro: something with `phase` in 2^-28 turns, `valid`, and `rest(resting)`."""
+        self._gyro = gyro
+        self._gyro_share_16ths = gyro_share_16ths
+        self._gyro_phase = 0
+        self._gyro_valid = False
+        self._still = 0
         track_um, ticks_per_metre = geometry[0], geometry[1]
         # phase per tick of difference = TURN * 1e6 / (2 pi * track_um * ticks_per_metre); big integers, at start-up only
         scale = (TURN << _FRACTION_BITS) * 10**21 // (6283185307179586 * track_um * ticks_per_metre)
@@ -77,9 +87,12 @@ class Odometry:
         pieces = 1 + max(
             abs(right - left) // self._piece_turn_ticks, (abs(left) + abs(right)) // _PIECE_HALF_TICKS
         )
+        slip = 0 if self._gyro is None else self._slip(left, right)
         for i in range(pieces):
             self._advance(
-                left * (i + 1) // pieces - left * i // pieces, right * (i + 1) // pieces - right * i // pieces
+                left * (i + 1) // pieces - left * i // pieces,
+                right * (i + 1) // pieces - right * i // pieces,
+                slip * (i + 1) // pieces - slip * i // pieces,
             )
         # whole metres move over to the start: the count of half ticks stays small, and a metre has them exactly
         metre = self._half_ticks_per_metre
@@ -90,10 +103,26 @@ class Odometry:
             self._y0_mm = _saturate(self._y0_mm, self._y // metre * 1000)
             self._y %= metre
 
-    def _advance(self, left, right):
+    def _slip(self, left, right):
+        """What the gyro turned more than the wheels since the last update, by its share; in phase units."""
+        gyro = self._gyro
+        self._still = 0 if left or right else min(_REST_UPDATES, self._still + 1)
+        resting = self._still >= _REST_UPDATES
+        gyro.rest(resting)
+        turned = _wrap(gyro.phase - self._gyro_phase)
+        self._gyro_phase = gyro.phase
+        # the first phase after a gap says nothing of what was turned meanwhile
+        known = self._gyro_valid and gyro.valid
+        self._gyro_valid = gyro.valid
+        # so much in one update is an encoder's error, and its phase no small integer
+        if resting or not known or abs(right - left) > 4 * self._piece_turn_ticks:
+            return 0
+        return (_wrap(turned - (right - left) * self._phase_per_tick) >> 4) * self._gyro_share_16ths
+
+    def _advance(self, left, right, slip):
         turn = right - left
         fraction = turn * self._phase_per_tick_fraction + self._phase_fraction
-        turned = turn * self._phase_per_tick + (fraction >> _FRACTION_BITS)
+        turned = turn * self._phase_per_tick + (fraction >> _FRACTION_BITS) + slip
         self._phase_fraction = fraction & _FRACTION_MASK
         # an arc's chord points along its middle heading
         middle = (self._phase + (turned >> 1)) & (TURN - 1)
@@ -142,6 +171,11 @@ class Odometry:
         # 2^17 steps a turn, in -2^16..2^16; 12566.375 / 2^18 milliradians each
         steps = ((self._phase ^ (TURN >> 1)) - (TURN >> 1)) >> 11
         return (steps * 12566 + (steps * 3 >> 3) + 0x20000) >> 18
+
+
+def _wrap(phase):
+    """The same angle in -TURN/2 .. TURN/2 - 1."""
+    return ((phase + (TURN >> 1)) & (TURN - 1)) - (TURN >> 1)
 
 
 def _shorten(component, lack):

@@ -13,6 +13,7 @@ from micropython import const
 import micropython
 
 import ticks
+from robot import Robot
 from schema import CAPABILITY_BATTERY_SENSOR, CAPABILITY_BUMP_SENSOR
 
 try:
@@ -66,6 +67,22 @@ def _small(low, high):
     return (((high & 0x3FFF) << 16 | low) ^ 0x20000000) - 0x20000000
 
 
+class _Settings:
+    """The keys that settings.py has too, as numbers; lists are separated by commas."""
+
+    NAMES = (
+        "TRACK_UM", "TICKS_PER_METRE", "RANGE_MAX_MM", "LEFT_MOTOR_SIGN", "RIGHT_MOTOR_SIGN", "LEFT_ENCODER_SIGN",
+        "RIGHT_ENCODER_SIGN", "LEFT_DEAD_PERMILLE", "RIGHT_DEAD_PERMILLE", "LEFT_GAIN_PERMILLE", "RIGHT_GAIN_PERMILLE",
+    )
+
+    def __init__(self, keys):
+        for name in self.NAMES:
+            if name.lower() in keys:
+                setattr(self, name, int(keys.pop(name.lower())))
+        if "range_offsets_mm" in keys:
+            self.RANGE_OFFSETS_MM = tuple([int(part) for part in keys.pop("range_offsets_mm").split(",")])
+
+
 def _inject(what):
     """What a test of the firmware's own failures asks for."""
     if what == _INJECT_HANG:
@@ -97,11 +114,8 @@ class Board:
         self.start_pose = (
             int(keys.pop("x_mm", "0")), int(keys.pop("y_mm", "0")), int(keys.pop("heading_mrad", "0"))
         )
-        self.geometry = (
-            int(keys.pop("track_um", "160000")),
-            int(keys.pop("ticks_per_metre", "3000")),
-            int(keys.pop("range_max_mm", "2000")),
-        )
+        self._robot = Robot(_Settings(keys))
+        self.geometry = self._robot.geometry
         self.battery_low_mv = 6800  # two lithium cells
         self.battery_empty_mv = 6200
         self._speed_milli = round(float(keys.pop("speed", "1")) * 1000)
@@ -154,7 +168,7 @@ class Board:
     def _take_packet(self, now_us):
         for i in range(8):
             range_mm = self._half(4 + 2 * i)
-            self.ranges_mm[i] = -1 if range_mm == 0xFFFF else min(10000, range_mm)
+            self.ranges_mm[i] = self._robot.range_mm(i, -1 if range_mm == 0xFFFF else range_mm)
             self.range_stamps_us[i] = now_us
         self._ticks[0] = _small(self._half(20), self._half(22))
         self._ticks[1] = _small(self._half(24), self._half(26))
@@ -167,14 +181,14 @@ class Board:
         return self._packet[at] | self._packet[at + 1] << 8
 
     def encoders(self, out):
-        out[0] = self._ticks[0]
-        out[1] = self._ticks[1]
+        out[0] = self._robot.left_encoder_sign * self._ticks[0]
+        out[1] = self._robot.right_encoder_sign * self._ticks[1]
 
     def set_wheels(self, left, right):
         now_us = self.ticks_us()
         motor = self._motor
-        left &= 0xFF
-        right &= 0xFF
+        left = (self._robot.left_permille(left) + 5) // 10 & 0xFF
+        right = (self._robot.right_permille(right) + 5) // 10 & 0xFF
         if (
             self._motor_sent
             and left == motor[0]

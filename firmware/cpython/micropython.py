@@ -54,3 +54,6 @@ builtins.ptr32 = _Pointer32
 
 time.ticks_us = lambda: time.monotonic_ns() // 1000
 time.sleep_us = lambda duration_us: time.sleep(duration_us / 1e6)
+time.ticks_ms = lambda: time.monotonic_ns() // 1000000
+time.ticks_diff = lambda later, earlier: later - earlier
+time.sleep_ms = lambda duration_ms: time.sleep(duration_ms / 1e3)

@@ -16,6 +16,7 @@ import ticks
 
 _BUFFER_BYTES = const(120)  # of 128
 _BYTE_US = const(87)  # 10 bits at 115200 baud
+_USB_BYTES = const(64)  # one packet
 
 
 class SerialPort:
@@ -57,3 +58,22 @@ class SerialPort:
             self._out.write(buffer, n)
             self._unsent += n
         return n
+
+
+class UsbPort(SerialPort):
+    """The chip's own USB instead of a UART: no baud rate to reckon with, and nothing is taken while no host listens.
+
+    Each write is one packet at most, and only when the port says that it has room.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._room = select.poll()
+        self._room.register(sys.stdout, select.POLLOUT)
+
+    def write(self, buffer, n):
+        for _ in self._room.ipoll(0):
+            n = min(n, _USB_BYTES)
+            self._out.write(buffer, n)
+            return n
+        return 0

@@ -17,17 +17,18 @@ import ticks
 _TURN_US = const(25000)
 _LISTEN_US = const(18000)  # a 2 m echo takes 12 ms; what has not come back by then is out of reach
 _TRIGGER_US = const(12)  # the data sheet asks for 10
-# opposite sensors follow one another: they cannot hear each other's echoes
+# channels: as wired in the wire's order, opposite sensors follow one another and cannot hear each other's echoes
 _ORDER = (0, 7, 3, 4, 1, 6, 2, 5)
 
 
 class UltrasonicRing:
-    def __init__(self, address_pins, trigger_pin, echo_pin, ranges_mm, stamps_us, range_max_mm):
+    def __init__(self, address_pins, trigger_pin, echo_pin, robot, ranges_mm, stamps_us):
         self._address = [Pin(pin, Pin.OUT, value=0) for pin in address_pins]
         self._trigger = Pin(trigger_pin, Pin.OUT, value=0)
         self._ranges_mm = ranges_mm
         self._stamps_us = stamps_us
-        self._range_max_mm = range_max_mm
+        self._robot = robot
+        self._range_max_mm = robot.range_max_mm
         self._turn = 0
         self._fired_us = time.ticks_us()
         self._listening = False
@@ -51,9 +52,10 @@ class UltrasonicRing:
         waited_us = ticks.diff(now_us, self._fired_us)
         if self._listening and (self._fell or waited_us >= _LISTEN_US):
             self._listening = False
-            sensor = _ORDER[self._turn]
-            self._ranges_mm[sensor] = self._reading_mm()
-            self._stamps_us[sensor] = self._fired_us
+            if _ORDER[self._turn] < len(self._robot.places):
+                place = self._robot.places[_ORDER[self._turn]]
+                self._ranges_mm[place] = self._robot.range_mm(place, self._reading_mm())
+                self._stamps_us[place] = self._fired_us
         if waited_us >= _TURN_US:
             self._fire(now_us)
 

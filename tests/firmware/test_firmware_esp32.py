@@ -42,11 +42,12 @@ def machine(monkeypatch, clock):
 def ring(machine, clock, request):
     """A ring that was made at the time `start`, if the test has one, and whose first turn is due at 25 ms."""
     from drivers.ultrasonic import UltrasonicRing
+    from robot import Robot
 
     clock.now = request.node.callspec.params["start"] - 25_000 if hasattr(request.node, "callspec") else 0
 
     ranges, stamps = [-1] * 8, [0] * 8
-    return UltrasonicRing((16, 17, 4), 13, 35, ranges, stamps, 2000), ranges, stamps
+    return UltrasonicRing((16, 17, 4), 13, 35, Robot(None), ranges, stamps), ranges, stamps
 
 
 def fired(machine):
@@ -116,10 +117,10 @@ def test_motors_are_off_at_boot_and_turn_as_told(machine):
     def duties():
         return [machine.pins[pin].pwm.duty for pin in (25, 26, 27, 14)]
 
-    motors.set(80, -40)
+    motors.set(800, -400)
     assert duties() == [80 * 65535 // 100, 0, 0, 40 * 65535 // 100]
     assert machine.pins[33].level == 1
-    motors.set(-80, 40)
+    motors.set(-800, 400)
     assert duties() == [0, 80 * 65535 // 100, 40 * 65535 // 100, 0]
     motors.set(0, 0)
     assert duties() == [0, 0, 0, 0]
@@ -130,7 +131,7 @@ def test_motor_fault_is_believed_after_three_readings(machine):
     from drivers.motors import Motors
 
     motors = Motors((25, 26), (27, 14), 33, 34)
-    motors.set(10, 10)
+    motors.set(100, 100)
     machine.pins[34].level = 0
     assert [motors.fault() for _ in range(4)] == [0, 0, 1, 1]
     machine.pins[34].level = 1
