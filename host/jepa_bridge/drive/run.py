@@ -69,12 +69,17 @@ class DriveRun:
         on_update: Callable[[Snapshot], None] | None = None,
         on_note: Callable[[str], None] | None = None,
         clock: Clock | None = None,
+        on_tick: Callable[[], None] | None = None,
         reopen: Callable[[], Transport] | None = None,
+        pause: Callable[[threading.Event, float], bool] = threading.Event.wait,
         reconnect_s: float = 60.0,
         rearm: bool = False,
         how_to_arm: str = "start again to drive",
     ) -> None:
-        """With `reopen` a port that broke is looked for again, for `reconnect_s`; arming.py says what then holds."""
+        """With `reopen` a port that broke is looked for again, for `reconnect_s`; arming.py says what then holds.
+
+        on_tick: called once a turn of the control loop, for whoever watches that it turns.
+        """
         for goal in goals:
             check_goal(goal)
         self.core = DriveCore(goals, config)
@@ -88,6 +93,7 @@ class DriveRun:
         self._time_limit_s = time_limit_s
         self._on_update = on_update
         self._on_note = on_note
+        self._on_tick = on_tick
         self._wake = threading.Event()
         self._interrupted = False
         self._next_model: str | None = None
@@ -103,6 +109,7 @@ class DriveRun:
             on_message=self._on_message,
             on_lost=self._on_lost,
             reopen=reopen,
+            pause=pause,
         )
         self.arming = Arming(self.link, self._note, standing=rearm, patience_s=reconnect_s, how=how_to_arm)
 
@@ -179,6 +186,8 @@ class DriveRun:
             self.times.tick_us.append(self.clock.now_us() - now_us)
             self.arming.check(now_us)
             self._check_planner(planner)
+            if self._on_tick is not None:
+                self._on_tick()
             if self._on_update is not None and now_us >= next_update_us:
                 next_update_us = now_us + UPDATE_PERIOD_US
                 self._on_update(self._snapshot((now_us - start_us) / 1e6))

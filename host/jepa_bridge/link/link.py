@@ -57,6 +57,7 @@ class Link:
         *,
         on_lost: Callable[[BridgeError], None] | None = None,
         reopen: Callable[[], Transport] | None = None,
+        pause: Callable[[threading.Event, float], bool] = threading.Event.wait,
         rng: random.Random | None = None,
     ) -> None:
         """Nothing is read or written before `start`.
@@ -67,6 +68,7 @@ class Link:
         on_message(message, t_host_us): every other accepted message.
         on_lost(error): the port broke. With `reopen` the link then opens it again by itself, for as long as it is not
         closed, and comes back disarmed; without, every later call raises the error.
+        pause(closing, delay_s): waits between two such tries, and may end early; True once `closing` is set.
         """
         self.clock = clock
         self.error: BridgeError | None = None  # why this link has ended
@@ -77,6 +79,7 @@ class Link:
         self._on_message = on_message
         self._on_lost = on_lost
         self._reopen = reopen
+        self._pause = pause
         self._session = Session(rng)
         self._changed = threading.Condition()  # guards the session; notified after every message
         self._reader = FrameReader(self._reject_garbage)
@@ -374,7 +377,7 @@ class Link:
         with self._writing:
             self._transport.close()
         delay_s = RECONNECT_FIRST_S
-        while not self._closing.wait(delay_s):
+        while not self._pause(self._closing, delay_s):
             try:
                 transport = self._reopen()
             except BridgeError:  # still away, or not yet ours: udev sets the permissions after the device is there

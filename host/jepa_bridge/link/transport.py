@@ -37,6 +37,7 @@ class Transport:
         self.time_scale = float(getattr(port, "time_scale", 1.0))  # above 1: a twin that runs faster than the wall
         self._port = port
         self._fd = _file_descriptor(port)
+        self._unread = b""
         port.timeout = READ_TIMEOUT_S / max(1.0, self.time_scale)
         port.write_timeout = WRITE_TIMEOUT_S
 
@@ -47,14 +48,21 @@ class Transport:
 
     def read(self, max_bytes: int = 4096) -> bytes:
         """What has arrived, at most `max_bytes`; b"" if nothing came within the read timeout. Raises `link-lost`."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            return data
         try:
             # pyserial's read waits until it has all that was asked for, so ask for one byte and then for what is there
-            data: bytes = self._port.read(1)
+            data = bytes(self._port.read(1))
             while data and len(data) < max_bytes and (waiting := self._port.in_waiting):
                 data += self._port.read(min(waiting, max_bytes - len(data)))
             return data
         except (OSError, TypeError) as error:  # TypeError: pyserial on a descriptor that has gone
             raise self._lost(error) from error
+
+    def unread(self, data: bytes) -> None:
+        """Have the next read return this first: who listened for a robot hands its HELLO on with the port."""
+        self._unread = data + self._unread
 
     def write(self, data: bytes) -> bool:
         """Hand bytes to the port; False if it did not take them in time. Raises `link-lost`.
