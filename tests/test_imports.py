@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "twin": {"link"},
     "learn": {"world", "plan", "twin"},
     "faults": {"link", "world", "plan", "drive", "record", "twin"},
-    "cli": {"link", "world", "record", "plan", "drive", "twin", "learn", "faults"},
+    "setup": {"link", "world", "plan", "drive", "record", "twin"},
+    "cli": {"setup", "link", "world", "record", "plan", "drive", "twin", "learn", "faults"},
 }
 HEAVY = ("torch", "mujoco", "onnx", "fastapi", "onnxruntime", "numpy", "serial", "mcap", "rich", "cbor2")
 
@@ -60,7 +61,9 @@ def test_help_imports_nothing_heavy():
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("verb", ["replay", "log", "twin", "collect", "train", "export", "eval", "bench"])
+@pytest.mark.parametrize(
+    "verb", ["replay", "log", "twin", "collect", "train", "export", "eval", "bench", "ports", "config"]
+)
 def test_a_verbs_help_imports_nothing_heavy(verb):
     loaded = modules_after(f"from jepa_bridge.cli import cli; cli.main(['{verb}', '--help'], standalone_mode=False)")
     assert not loaded & set(HEAVY)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 PROGRAM = [sys.executable, "-c", "from jepa_bridge.cli import main; main()"]
 
 
-def run(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+def run(
+    *arguments: str, timeout_s: float = 120.0, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

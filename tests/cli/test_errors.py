@@ -177,7 +177,10 @@ def test_a_missing_extra_is_answered_with_its_install_line(tmp_path, package, ar
     assert f"pip install 'jepa-bridge[{extra}]'" in error["hint"]
 
 
-def test_no_port_shows_the_help():
-    ran = run()
-    assert ran.returncode == Exit.USAGE
-    assert "--port" in ran.stdout
+def test_no_port_waits_for_a_robot(tmp_path):
+    ran = run("--model", "tiny", "--wait", "0.2", "--json", environment={"XDG_CONFIG_HOME": str(tmp_path)})
+    assert ran.returncode == Exit.NO_HELLO
+    assert "waiting for a robot" in ran.stderr
+    error = error_of(ran)
+    assert error["code"] == "no-robot"
+    assert "jepa-bridge doctor" in error["hint"]

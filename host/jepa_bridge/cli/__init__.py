@@ -1,7 +1,7 @@
 """The command line: `jepa-bridge [--port PORT ...]` drives, everything else is a verb with a file of its own.
 
-Verbs are imported when they are called, and import what they need when they run, so that `--help` and a missing port
-answer at once.
+Verbs are imported when they are called, and import what they need when they run, so that `--help` answers
+at once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import click
 
 from jepa_bridge import __version__
 from jepa_bridge.cli.drive_options import drive_options
+from jepa_bridge.cli.settings import ERROR as CONFIG_ERROR
+from jepa_bridge.cli.settings import effective
 from jepa_bridge.errors import BridgeError, Exit
+from jepa_bridge.setup.notify import journaled
 
 VERBS = {
+    "ports": "List the ports, who holds them, and which is a robot.",
     "replay": "Feed a recording through the same code, offline.",
     "log": "Look into, repair and export recordings.",
     "twin": "Run the simulated robot as a device for other programs.",
@@ -27,6 +31,7 @@ VERBS = {
     "eval": "Measure how well a model reaches goals.",
     "retrain": "Train a bundle further on its own drives; refuse it if it got worse.",
     "bench": "Measure link, firmware and planner on this machine.",
+    "config": "The settings file: show, path, init.",
 }
 
 
@@ -65,22 +70,22 @@ def cli(ctx: click.Context, /, **options: object) -> int:
 
     \b
     jepa-bridge --port sim://open --goal 4,4 --once    the twin, to one goal
+    jepa-bridge --goal 4,4                             the robot on USB, as soon as it is plugged in
     jepa-bridge --port /dev/ttyUSB0 --goal 4,4         the robot on that port
-    jepa-bridge --port /dev/ttyUSB0                    look only: status and log, wheels off
+    jepa-bridge                                        look only: status and log, wheels off
+
+    Each option is also an environment variable (--time-limit: JEPA_BRIDGE_TIME_LIMIT) and a setting in a file; see
+    jepa-bridge config.
     """
     if ctx.invoked_subcommand is not None:
         return Exit.OK
-    if options["port"] is None:
-        click.echo(ctx.get_help())
-        raise BridgeError(
-            "port-not-given",
-            "no port was given",
-            "drive the twin with: jepa-bridge --port sim://open --goal 4,4",
-            status=Exit.USAGE,
-        )
+    if CONFIG_ERROR in ctx.meta:
+        raise ctx.meta[CONFIG_ERROR]
+    if options["port"] is not None and options["robot"] is not None:
+        raise click.UsageError("--port names a port and --robot a robot, wherever it is: give one of them")
     from jepa_bridge.cli.drive import drive
 
-    return drive(**options)
+    return drive(settings_used=effective(ctx), **options)
 
 
 def tell(error: BridgeError, *, as_json: bool) -> None:
@@ -88,6 +93,9 @@ def tell(error: BridgeError, *, as_json: bool) -> None:
     if as_json:
         told = {"code": error.code, "message": error.message, "hint": error.hint, "status": int(error.status)}
         click.echo(json.dumps({"error": told}))
+        return
+    if "JOURNAL_STREAM" in os.environ and journaled():
+        click.echo(f"<3>[{error.code}] {error.message}" + (f"; next: {error.hint}" if error.hint else ""), err=True)
         return
     click.echo(f"{click.style('error', fg='red', bold=True)} [{error.code}] {error.message}", err=True)
     if error.hint:

@@ -17,28 +17,30 @@ from jepa_bridge.drive.core import DriveConfig
 from jepa_bridge.drive.replay import RunSettings
 from jepa_bridge.drive.run import DriveRun, check_goal
 from jepa_bridge.errors import Exit
-from jepa_bridge.link import Clock, Reopener, open_transport
+from jepa_bridge.link import Clock, Reopener
 from jepa_bridge.plan.compiled import make_planner
 from jepa_bridge.plan.device import fastest_device
 from jepa_bridge.plan.mppi import SAMPLING
 from jepa_bridge.record import Recorder
 from jepa_bridge.resources import shipped
+from jepa_bridge.setup.notify import journaled
 from jepa_bridge.world.bundle import load_named
 from jepa_bridge.world.device import Device
 
+from .found import found
 from .permission import how, permitting
 from .status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jepa_bridge.drive.report import DriveSummary
 
 SECONDS_A_GOAL = 90.0  # crossing the arena's diagonal twice at half speed
 
 
-def drive(**options: Any) -> int:
-    """Run with the options of `drive_options`; returns the exit status."""
+def drive(*, settings_used: Mapping[str, object], **options: Any) -> int:
+    """Run with the options of `drive_options`, said in the log as `settings_used`; returns the exit status."""
     goals = tuple(dataclasses.replace(goal, radius_m=options["radius"]) for goal in options["goals"])
     for goal in goals:
         check_goal(goal)
@@ -53,16 +55,23 @@ def drive(**options: Any) -> int:
     if time_limit_s is None and options["once"]:
         time_limit_s = SECONDS_A_GOAL * max(1, len(goals))
     quiet = options["quiet"] or options["as_json"]
-    with Status(port=options["port"], model=options["model"], quiet=quiet) as status:
-        transport = open_transport(options["port"], options["baud"])
-        reopen = Reopener(options["port"], options["baud"]) if options["reconnect"] else None
+    with (
+        found(options) as (transport, robot, notifier),
+        Status(port=transport.name, model=options["model"], quiet=quiet, journal=journaled()) as status,
+    ):
+        reopen = Reopener(transport.name, options["baud"], uid=robot) if options["reconnect"] else None
         clock = Clock(transport.time_scale)
         recorder = None
         try:
             if not options["no_log"]:
                 recorder = Recorder.create(
                     Path(options["log_dir"]),
-                    metadata={**settings.metadata(), "port": options["port"], "versions": json.dumps(versions())},
+                    metadata={
+                        **settings.metadata(),
+                        "port": transport.name,
+                        "versions": json.dumps(versions()),
+                        "settings": json.dumps(settings_used),
+                    },
                     now_us=clock.now_us(),
                     cddl=(shipped("protocol") / "bridge.cddl").read_text(),
                     on_problem=lambda what: status.note(f"log: {what}"),
@@ -79,15 +88,19 @@ def drive(**options: Any) -> int:
                 time_limit_s=time_limit_s,
                 on_update=None if quiet else status.update,
                 on_note=status.note,
+                on_tick=notifier.beat,
                 clock=clock,
                 reopen=reopen,
+                **({} if reopen is None else {"pause": reopen.pause}),
                 reconnect_s=options["reconnect"],
                 rearm=options["rearm"],
                 how_to_arm=how(),
             )
             with interrupting(run), permitting(run), taking_over(run, options["next_model"] or options["model"]):
+                notifier.status(f"drives on {transport.name}, model {options['model']}")
                 summary = run.run()
         finally:
+            notifier.stopping()
             transport.close()
             if recorder is not None:
                 recorder.close()

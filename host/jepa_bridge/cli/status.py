@@ -35,10 +35,12 @@ JOIN_S = 1.0  # how long a held terminal may hold up the end of the program
 class Status:
     """Draws snapshots: a panel on a terminal, one line a second elsewhere, nothing when `quiet`."""
 
-    def __init__(self, *, port: str, model: str, quiet: bool) -> None:
+    def __init__(self, *, port: str, model: str, quiet: bool, journal: bool = False) -> None:
+        """`journal`: notes begin with their priority, and there is no line a second; the log has it all."""
+        self._note_prefix = "<5>" if journal else ""
         self._console = Console(file=sys.stderr)
         self._title = f"{port}  model {model}"
-        self._quiet = quiet
+        self._quiet = quiet or journal
         self._live: Live | None = None
         self._next_line_s = 0.0
         self._snapshot: Snapshot | None = None
@@ -78,7 +80,9 @@ class Status:
             self._due.wait()
             self._due.clear()
             while self._notes:
-                self._console.print(self._notes.popleft(), highlight=False, markup=False)
+                self._console.print(
+                    self._note_prefix + self._notes.popleft(), highlight=False, markup=False, soft_wrap=True
+                )
             if self._snapshot is not None:
                 self._draw(self._snapshot)
 

@@ -1,0 +1,1 @@
+"""Getting a robot and its computer ready: find, check, settings, service."""
