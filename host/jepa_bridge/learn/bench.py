@@ -57,6 +57,7 @@ class Contestant:
     threads: int
     gflop: float
     plan: Callable[[int], object]
+    compiled: bool = False  # into one graph; not if the bundle is older than that
 
 
 def bench_plan(
@@ -111,7 +112,8 @@ def ours(name: str, model: str, threads: int, config: MppiConfig | None = None) 
         warm_start = shift(np.array(made.actions, np.float32), 1)
         return made
 
-    return Contestant(name, world.card.tier, config, threads, gflop(plan_products(world.path, config)), plan)
+    work = gflop(plan_products(world.path, config))
+    return Contestant(name, world.card.tier, config, threads, work, plan, isinstance(planner, CompiledPlanner))
 
 
 def planner_on(world: World, config: MppiConfig, device: Device) -> Planner:
@@ -173,6 +175,7 @@ def race(contestants: Sequence[Contestant], rounds: int, progress: Progress, wha
             "horizon": contestant.config.horizon,
             "iterations": contestant.config.iterations,
             "threads": contestant.threads,
+            "compiled": contestant.compiled,
             "median_ms": round(float(np.median(column)), 3),
             "p99_ms": round(float(np.percentile(column, 99)), 3),
             "best_ms": round(float(column.min()), 3),  # what a busy machine did when nothing was in the way

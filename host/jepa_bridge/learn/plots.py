@@ -152,7 +152,7 @@ def draw_plan_times(report: dict[str, Any], path: Path) -> Path:
     above = np.array([row["p99_ms"] for row in rows]) - medians
     colours = [BLUE if row["planner"].startswith("ours") else GREY for row in rows]
     panels[0].barh(labels, medians, xerr=(0.0 * above, above), color=colours, error_kw={"linewidth": 1})
-    panels[0].set(xlabel="ms a plan, median to p99", xscale="log", title=f"{report['threads']} thread(s)")
+    panels[0].set(xlabel="ms a plan, median to p99", title=f"{report['threads']} thread(s)")
     for index, median in enumerate(medians):
         panels[0].annotate(f" {median:.2g}", (median, index), va="bottom", fontsize=8)
     if report.get("scaling"):
