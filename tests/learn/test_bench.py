@@ -68,7 +68,7 @@ def test_a_plans_products_are_counted_from_the_graphs(bundle):
 
 def test_the_floor_is_that_of_the_faster_library():
     floor = measure_floor([Product(8, 16, 32, 10), Product(1, 16, 8)], threads=1)
-    assert floor.gflops >= max(floor.onnxruntime_gflops, floor.torch_gflops)
+    assert floor.gflops >= 0.999 * max(floor.onnxruntime_gflops, floor.torch_gflops)
 
 
 def test_the_gru_is_of_the_size_that_it_is_compared_by():
