@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -67,7 +66,7 @@ def show_plan(report: dict[str, Any]) -> None:
 
 
 def _times(title: str, rows: list[dict[str, Any]], floors: dict[str, Any]) -> None:
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 1))  # 80 columns are enough
+    table = Table(title=title, box=None, pad_edge=False, padding=(0, 1))  # 80 columns are enough
     table.add_column("planner", no_wrap=True)
     for heading in ("model", "S x H x I", "threads", "ms", "p99 ms", "GFLOP/s", "of floor"):
         table.add_column(heading, justify="right", no_wrap=True)
