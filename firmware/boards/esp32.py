@@ -22,6 +22,7 @@ from schema import (
 
 _WATCHDOG_MS = const(1000)
 _CLOCK_MASK = const(0x3FFFFFFF)
+_PROMPT_MS = const(400)  # after a reset Ctrl-C still ends the program: how `jepa-bridge flash` gets to the prompt
 _I2C_HZ = const(400000)
 _I2C_TIMEOUT_US = const(2000)  # a line that is held down costs this, and not the 50 ms of the default
 _L298N_PWM_HZ = const(2000)  # its transistors are slow: at 20 kHz little voltage is left
@@ -75,6 +76,7 @@ class Esp32Board:
         if getattr(settings, "GYRO", "none") != "none":
             self._make_gyro(settings.GYRO)
         self._watchdog = None
+        time.sleep_ms(_PROMPT_MS)
         self._port = port_class()  # last: until here an exception can still be read, and interrupted, at the prompt
         self.read_into = self._port.read_into
         self.write = self._port.write

@@ -122,6 +122,16 @@ def test_drivers_with_direction_and_speed_lines(machine, driver):
         assert pins[33].level == 0
 
 
+def test_after_a_reset_a_person_can_still_get_to_the_prompt(machine, monkeypatch):
+    def interrupted(_duration_ms):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep_ms", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made("esp32_s3", RANGE_SENSORS="ultrasonic")
+    assert machine.pins[15].level == 0, "with the motors off"
+
+
 def test_a_driver_that_does_not_fit_is_refused(machine):
     with pytest.raises(ValueError, match="use a drv8833"):
         made("esp32_c3", MOTOR_DRIVER="tb6612", RANGE_SENSORS="vl53l0x")
