@@ -22,6 +22,7 @@ class Exit(IntEnum):
     MISSING_EXTRA = 18
     CHECK_FAILED = 19
     MODEL_WORSE = 20
+    UNHEALTHY = 21
     INTERRUPTED = 130
 
 
