@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -121,3 +123,46 @@ def test_ports_tells_what_is_there(usb):
         out, _ = process.communicate(timeout=30)
         assert re.search(r"robot 0102030405060708 \(\S+, firmware \S+\)", out)
         assert "no robot was heard" not in said()
+
+
+def heard(manager, silence_s):
+    """What comes until nothing comes for so long."""
+    manager.settimeout(silence_s)
+    messages = []
+    while len(messages) < 50:
+        try:
+            messages.append(manager.recv(1000))
+        except TimeoutError:
+            break
+    return messages
+
+
+def test_systemd_is_told_and_its_watchdog_hangs_on_the_loop(usb, tmp_path):
+    with Rig() as rig, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        usb.environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        process, _ = usb.start(*DRIVE, "--no-log", "--port", rig.proxy.path)
+        assert manager.recv(1000).decode() == f"READY=1\nSTATUS=drives on {rig.proxy.path}, model tiny"
+        assert [manager.recv(1000) for _ in range(5)] == [b"WATCHDOG=1"] * 5
+        process.send_signal(signal.SIGSTOP)  # a loop that hangs
+        assert len(heard(manager, silence_s=1.0)) <= 2, "what was under way"
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        manager.settimeout(20)
+        while manager.recv(1000) != b"STOPPING=1":
+            pass
+        assert process.wait(20) in (Exit.INTERRUPTED, Exit.LINK_LOST)
+
+
+def test_for_the_journal_a_line_is_a_message_with_its_priority(usb, tmp_path):
+    path = tmp_path / "errors0"
+    path.touch()
+    status = path.stat()
+    usb.environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+    process, _ = usb.start(*DRIVE, "--no-log", "--wait", "0.3")
+    assert process.wait(30) == Exit.NO_HELLO
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("<5>waiting for a robot")
+    assert lines[-1].startswith("<3>[no-robot]")
+    assert "; next: " in lines[-1]

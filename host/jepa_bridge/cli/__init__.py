@@ -22,6 +22,9 @@ from jepa_bridge.setup.notify import journaled
 
 VERBS = {
     "ports": "List the ports, who holds them, and which is a robot.",
+    "doctor": "Look for what keeps the robot from driving, and say what to do.",
+    "flash": "Put the firmware on an ESP32 board.",
+    "calibrate": "Measure wheels, motors and sensors of a robot; write its settings.",
     "replay": "Feed a recording through the same code, offline.",
     "log": "Look into, repair and export recordings.",
     "twin": "Run the simulated robot as a device for other programs.",
@@ -32,6 +35,7 @@ VERBS = {
     "retrain": "Train a bundle further on its own drives; refuse it if it got worse.",
     "bench": "Measure link, firmware and planner on this machine.",
     "config": "The settings file: show, path, init.",
+    "service": "Start by itself when the robot is plugged in (systemd).",
 }
 
 
