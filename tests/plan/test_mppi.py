@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from jepa_bridge.cli import drive_options
 from jepa_bridge.errors import BridgeError
-from jepa_bridge.plan.costs import ClearanceCost, EmbeddingCost, Rollout
+from jepa_bridge.plan.costs import COSTS, ClearanceCost, EmbeddingCost, Rollout
 from jepa_bridge.plan.mppi import MppiConfig, Planner, shift, weigh
 from jepa_bridge.types import Goal, Observation
 from jepa_bridge.world.vector import observation_vector
@@ -197,3 +198,7 @@ def test_clearance_prefers_room_among_equally_near_places():
     rollout = Rollout(embeddings, np.ones((1, 2), np.float32), np.zeros((2, 1, 2), np.float32))
     free, squeezed = ClearanceCost(world, Goal(2.475, 0.0))(rollout)
     assert free < squeezed
+
+
+def test_every_cost_can_be_chosen_on_the_command_line():
+    assert sorted(drive_options.COSTS) == sorted(COSTS)

@@ -14,6 +14,8 @@ from jepa_bridge.types import Goal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+COSTS = ("default", "clearance", "waytogo", "embedding")  # of plan/costs.py, which --help need not import
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -104,7 +106,7 @@ def drive_options(function: F) -> F:
                 "--model", default="small", show_default=True, metavar="NAME|DIR", help="A shipped or trained bundle."
             ),
             _option("--next-model", metavar="NAME|DIR", help="Takes over on SIGUSR1.  [default: --model, read again]"),
-            _option("--cost", type=click.Choice(["clearance", "embedding"]), help="What the planner minimises."),
+            _option("--cost", type=click.Choice(COSTS), help="What it minimises.  [default: the bundle's best]"),
             _option(
                 "--sampling",
                 type=click.Choice(["contract", "fast"]),
