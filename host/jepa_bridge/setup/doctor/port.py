@@ -127,7 +127,7 @@ def modem_manager(system: System, target: Target) -> Iterator[Finding]:
                 return
     yield Finding(
         "modem-manager", Level.WARNING, f"ModemManager runs and may write to {target.device} when it is plugged in",
-        "sudo jepa-bridge service install --rules-only",
+        "sudo jepa-bridge service install --only rules --no-start",
     )  # fmt: skip
 
 
