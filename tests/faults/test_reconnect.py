@@ -69,6 +69,20 @@ def test_with_a_standing_permission_it_drives_on_each_time(drive):
     assert one.run.link.stats().reconnects == 2
 
 
+@pytest.mark.parametrize("away_s", [0.2, 3.0])
+def test_a_robot_is_soon_back_whether_or_not_it_still_holds_its_session(drive, away_s, record_property):
+    one = drive()
+    began_s = one.rig.proxy.cut()
+    one.rig.stopped_after_ms(began_s)
+    time.sleep(max(0.0, began_s + away_s - time.monotonic()))
+    began_s = one.rig.proxy.replug()
+    wait_for(lambda: one.run.link.ready() or one.error, "it is back", 8)
+    record_property("back_s", time.monotonic() - began_s)
+    print(f"away {away_s} s, back after {time.monotonic() - began_s:.2f} s")
+    noted(one, "disarmed")
+    one.rig.stays_at_rest(0.3, "back")
+
+
 def test_a_robot_that_restarted_meanwhile_ends_the_run_whatever_was_permitted(drive):
     one = drive(rearm=True)
     one.rig.proxy.cut()

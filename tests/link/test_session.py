@@ -455,6 +455,45 @@ def test_after_a_disconnection_only_the_same_robot_is_taken(talk: Talk) -> None:
     assert not talk.session.armed
 
 
+def test_a_robot_heard_in_the_session_that_was_cut_off_gets_a_new_one_disarmed(talk: Talk) -> None:
+    talk.arm()
+    former = talk.session.session
+    for _ in range(2):  # it may break again before anything was heard
+        talk.session.disconnect()
+    assert talk.tick(300_000) == []
+    opened = only(Open, talk.sensor(former))
+    assert opened.session not in (0, former)
+    assert talk.session.refusal == "session", "what it said there is not acted on"
+    assert not talk.session.armed
+    assert talk.sensor(former) == [], "once"
+    answer = talk.ack(opened)
+    while answer:
+        answer = talk.ack(answer[0])
+    talk.status(State.OPEN)
+    assert talk.session.ready(talk.now_us)
+    assert not talk.session.armed
+    assert talk.session.hello is not None
+    assert talk.session.hello.boot_id == talk.boot_id
+
+
+def test_after_a_disconnection_nobody_else_is_written_to_without_a_hello(talk: Talk) -> None:
+    former = talk.session.session
+    talk.session.disconnect()
+    assert talk.sensor(former + 1) == []
+    assert talk.session.refusal == "before-hello"
+    only(Open, talk.hello())
+    talk.session.disconnect()  # in the middle of OPEN: that session was never heard
+    assert talk.sensor(former) == []
+
+
+def test_a_robot_that_rebooted_meanwhile_says_hello_and_is_known_by_its_boot(talk: Talk) -> None:
+    talk.session.disconnect()
+    talk.boot_id = 9
+    only(Open, talk.hello())
+    assert talk.session.hello is not None
+    assert talk.session.hello.boot_id == 9
+
+
 def test_sequence_numbers_differ_and_wrap() -> None:
     talk = Talk()
     talk.open()

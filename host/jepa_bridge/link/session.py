@@ -115,6 +115,7 @@ class Session:
         self.counters = Counters()
         self._exchange = ClockExchange()
         self._unwrapper = TickUnwrapper()
+        self._former: tuple[int, Hello] | None = None  # the session that a broken port cut off, and with whom
         self._device_seq: int | None = None
         self._requests: dict[int, Request] = {}
         self._unsent: list[HostMessage] = []
@@ -203,7 +204,13 @@ class Session:
         )
 
     def disconnect(self) -> None:
-        """The port is gone. What the robot said before is void; the same robot must say HELLO again."""
+        """The port is gone. What the robot said before is void; the same robot must say HELLO again.
+
+        Or be heard in the session that was cut off: for 2 s it goes on in it and says no HELLO, and nobody else knows
+        its number.
+        """
+        if self.phase is Phase.OPEN and self.hello is not None:
+            self._former = self.session, self.hello
         self._void("session-lost")
         self.hello = None
         self._device_seq = None
@@ -215,6 +222,9 @@ class Session:
 
         Afterwards `refusal` says whether it was acted on, and `device_us` when the robot sent it.
         """
+        if self.hello is None and self._former is not None and message.session == self._former[0]:
+            self._unwrapper = TickUnwrapper()
+            self._open(self._former[1], now_us)
         self.refusal = self._refuse(message)
         if self.refusal:
             self.counters.refused += 1
@@ -289,6 +299,12 @@ class Session:
             self.error = another_robot(self.uid, hello)
         if self.error is not None:
             return
+        self._open(hello, now_us)
+
+    def _open(self, hello: Hello, now_us: int) -> None:
+        """Begin a new session with that robot."""
+        self._former = None
+        self.hello = hello
         self.uid = hello.uid
         self.session = self._rng.randrange(1, TICKS_PERIOD_US)
         self.phase = Phase.OPENING
