@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 import tty
+from pathlib import Path
 
 WINDOW_S = 0.4
 
 
 class BenchBoard:
     def __init__(self, folder, machine_folder, micropython):
-        self.folder = folder
+        self.folder = Path(folder)
         self.micropython = micropython
         self.environment = {**os.environ, "MICROPYPATH": f":{machine_folder}:.frozen"}
         self.host, outside = pty.openpty()
@@ -44,7 +45,7 @@ class BenchBoard:
     def life(self, run_main):
         inside, chip = pty.openpty()
         tty.setraw(chip)
-        main = ["main.py"] if run_main and os.path.exists(os.path.join(self.folder, "main.py")) else ["-i"]
+        main = ["main.py"] if run_main and (self.folder / "main.py").exists() else ["-i"]
         process = subprocess.Popen(
             [self.micropython, "-X", "heapsize=8M", *main],
             stdin=chip, stdout=chip, stderr=chip, cwd=self.folder, env=self.environment, start_new_session=True,

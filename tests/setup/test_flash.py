@@ -17,7 +17,7 @@ from jepa_bridge.errors import BridgeError
 from jepa_bridge.resources import shipped
 from jepa_bridge.setup.flash import FlashRequest, dry_run, flash
 from jepa_bridge.setup.flash_plan import boards, chip_of, parts_for, stale
-from jepa_bridge.setup.robot_settings import read_settings, write_settings
+from jepa_bridge.twin.robot_settings import read_settings, write_settings
 
 HERE = Path(__file__).parent
 FAKE_MACHINE = HERE.parent / "firmware" / "inside" / "fake_machine.py"
@@ -80,7 +80,7 @@ def test_settings_are_read_without_being_run_and_written_with_their_comments(tmp
     assert "TRACK_UM = 171000  # between the two wheels' points of contact\n" in mine.read_text()
     for text in ("import os", "A = os.sep", "A = 1.5", "A = ["):
         mine.write_text(text)
-        with pytest.raises(BridgeError, match="mine.py"):
+        with pytest.raises(BridgeError, match=r"mine\.py"):
             read_settings(mine)
 
 
@@ -127,6 +127,6 @@ def test_a_bare_board_becomes_a_robot_and_is_then_updated(bench_board, tmp_path)
     assert third.copied == []
     assert third.robot == first.robot
 
-    with pytest.raises(BridgeError, match="on .* is one for x64") as refused:
+    with pytest.raises(BridgeError, match=r"on .* is one for x64") as refused:
         flash(FlashRequest(port, "esp32_c3", mine), notes.append)
     assert refused.value.code == "wrong-board"

@@ -40,7 +40,7 @@ def command(*, as_json: bool, dry_run: bool, no_start: bool, **options: Any) -> 
     """
     from jepa_bridge.resources import shipped
     from jepa_bridge.setup import flash as flashing
-    from jepa_bridge.setup.robot_settings import read_settings
+    from jepa_bridge.twin.robot_settings import read_settings
 
     settings = options["settings"] or shipped("firmware") / "settings.py"
     board = str(read_settings(settings).get("BOARD", ""))
@@ -73,7 +73,7 @@ def _with_board(settings: Path, board: str) -> Path:
     import shutil
     import tempfile
 
-    from jepa_bridge.setup.robot_settings import write_settings
+    from jepa_bridge.twin.robot_settings import write_settings
 
     folder = Path(tempfile.mkdtemp(prefix="jepa-bridge-settings-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

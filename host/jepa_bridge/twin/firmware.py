@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from jepa_bridge import resources
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.twin import robot
+from jepa_bridge.twin.robot_settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,13 @@ STATUS_REBOOT = 42  # the firmware's exit status when it was told to reboot
 RESET_POWER_ON = 1
 RESET_SOFTWARE = 3
 RESET_WATCHDOG = 4
+
+# of a robot's settings, what its body is: the sim board reads them, and what pins carry it has none
+SIM_SETTINGS = frozenset(
+    ["TRACK_UM", "TICKS_PER_METRE", "RANGE_MAX_MM", "RANGE_OFFSETS_MM"]
+    + [f"{side}_{what}" for side in ("LEFT", "RIGHT") for what in ("MOTOR_SIGN", "ENCODER_SIGN")]
+    + [f"{side}_{what}_PERMILLE" for side in ("LEFT", "RIGHT") for what in ("DEAD", "GAIN")]
+)
 
 # above these, so that no descriptor lies where the child wants its own 0, 1, 3 and 4
 _FIRST_FREE_FD = 10
@@ -162,9 +170,19 @@ class Firmware:
             self.end()
 
 
-def boot_arguments(pose: Pose, *, speed: float, uid: bytes, boot_id: int, reset_cause: int) -> dict[str, object]:
-    """The keys that the sim board reads. `pose` is where odometry believes to start."""
+def boot_arguments(
+    pose: Pose, *, speed: float, uid: bytes, boot_id: int, reset_cause: int, settings: Path | None = None
+) -> dict[str, object]:
+    """The keys that the sim board reads. `pose` is where odometry believes to start; `settings` what robot it is."""
     x_m, y_m, heading_rad = pose
+    believed: dict[str, object] = {
+        "track_um": round(robot.TRACK_M * 1e6),
+        "ticks_per_metre": robot.TICKS_PER_METRE,
+        "range_max_mm": round(robot.RANGE_MAX_M * 1000),
+    }
+    for name, value in read_settings(settings).items() if settings else ():
+        if name in SIM_SETTINGS:
+            believed[name.lower()] = ",".join(map(str, value)) if isinstance(value, tuple) else value
     return {
         "speed": f"{speed:.6g}",
         "uid": uid.hex(),
@@ -173,9 +191,7 @@ def boot_arguments(pose: Pose, *, speed: float, uid: bytes, boot_id: int, reset_
         "x_mm": round(x_m * 1000),
         "y_mm": round(y_m * 1000),
         "heading_mrad": round(math.remainder(heading_rad, 2 * math.pi) * 1000),
-        "track_um": round(robot.TRACK_M * 1e6),
-        "ticks_per_metre": robot.TICKS_PER_METRE,
-        "range_max_mm": round(robot.RANGE_MAX_M * 1000),
+        **believed,
     }
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jepa_bridge.twin.arena import Arena, Pose
 
 TIMESTEP_S = 0.005
+OUTPUT_MAX = 1.25  # the wire allows 80 units of 100; a calibrated gain may ask for the rest
 _OBSTACLE_GROUP = 0  # geom groups: the rays see this one only
 _ROBOT_GROUP = 1
 _FLOOR_GROUP = 2
@@ -66,11 +67,11 @@ class Physics:
         self._time_s = 0.0
 
     def set_wheels(self, left: float, right: float) -> None:
-        """Motor outputs in [-1, 1], held until changed; 1 is full speed forward."""
+        """Motor outputs, held until changed; 1 is full speed forward, 1.25 full voltage."""
         full_rad_s = robot.WHEEL_SPEED_MAX_M_S / robot.WHEEL_RADIUS_M
         spread = self.randomisation
-        self._data.ctrl[0] = min(max(left, -1.0), 1.0) * full_rad_s * spread.left_gain
-        self._data.ctrl[1] = min(max(right, -1.0), 1.0) * full_rad_s * spread.right_gain
+        self._data.ctrl[0] = _turned(left, spread.left_dead, spread.left_motor_sign) * full_rad_s * spread.left_gain
+        self._data.ctrl[1] = _turned(right, spread.right_dead, spread.right_motor_sign) * full_rad_s * spread.right_gain
 
     def advance(self, duration_s: float) -> None:
         """Simulate; what is less than a timestep is kept for the next call."""
@@ -96,10 +97,11 @@ class Physics:
         """Left, right: whole ticks counted since the reset, forward positive."""
         left_rad, right_rad = self._data.qpos[7:9].tolist()
         ticks_per_rad = robot.WHEEL_RADIUS_M * robot.TICKS_PER_METRE
+        spread = self.randomisation
         # rounded, not floored: a reset robot stands in the middle of a tick, so its settling does not flicker
         return (
-            round(left_rad * ticks_per_rad * self.randomisation.left_tick_scale),
-            round(right_rad * ticks_per_rad * self.randomisation.right_tick_scale),
+            spread.left_encoder_sign * round(left_rad * ticks_per_rad * spread.left_tick_scale),
+            spread.right_encoder_sign * round(right_rad * ticks_per_rad * spread.right_tick_scale),
         )
 
     @property
@@ -140,6 +142,8 @@ class Physics:
         spread = self.randomisation
         # "nothing within reach" is no measurement, so it is neither scaled nor noisy
         ranges = np.where(ranges < robot.RANGE_MAX_M, ranges * spread.range_scale, ranges)
+        if any(spread.range_offsets_m):
+            ranges = np.where(ranges < robot.RANGE_MAX_M, ranges + spread.range_offsets_m, ranges)
         if spread.range_noise_m:
             noise_m = self._rng.normal(0.0, spread.range_noise_m, len(ranges))
             ranges = np.where(ranges < robot.RANGE_MAX_M, ranges + noise_m, ranges)
@@ -147,6 +151,14 @@ class Physics:
         if spread.range_dropout:
             ranges[self._rng.random(len(ranges)) < spread.range_dropout] = np.nan
         return ranges
+
+
+def _turned(output: float, dead: float, sign: int) -> float:
+    """What a motor makes of its output: nothing below its dead zone, as a share of full voltage."""
+    output = sign * min(max(output, -OUTPUT_MAX), OUTPUT_MAX)
+    if not dead:
+        return output
+    return math.copysign(max(0.0, abs(output) - dead * OUTPUT_MAX), output)
 
 
 def _mjcf(arena: Arena, spread: Randomisation) -> str:
@@ -169,7 +181,7 @@ def _mjcf(arena: Arena, spread: Randomisation) -> str:
     wheels = "".join(
         f'<body pos="0 {y_m} {r.WHEEL_RADIUS_M}"><joint name="{side}" type="hinge" axis="0 1 0"/>'
         f'<geom type="sphere" size="{r.WHEEL_RADIUS_M}" mass="{r.WHEEL_MASS_KG}" class="wheel"/></body>'
-        for side, y_m in (("left", r.TRACK_M / 2), ("right", -r.TRACK_M / 2))
+        for side, y_m in (("left", spread.track_m / 2), ("right", -spread.track_m / 2))
     )
     motors = "".join(f'<velocity joint="{side}" kv="{slope}"/>' for side in ("left", "right"))
     caster_radius_m = r.WHEEL_RADIUS_M / 2

@@ -106,6 +106,7 @@ class Twin:
             uid=hashlib.sha256(f"twin {self.arena.name} {self.arena.seed}".encode()).digest()[:6],
             boot_id=self._boot_id,
             reset_cause=reset_cause,
+            settings=self.settings.settings,
         )
         self._physics.set_wheels(0.0, 0.0)
         self._ticks_at_boot = self._physics.encoder_ticks  # the counters live in the microcontroller

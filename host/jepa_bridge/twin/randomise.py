@@ -24,6 +24,15 @@ class Randomisation:
     range_dropout: float = 0.0  # probability that a sensor gives no reading
     left_tick_scale: float = 1.0  # encoder ticks per true metre of that wheel, as a factor: odometry's scale error
     right_tick_scale: float = 1.0
+    # how it was built, for a calibration to find out; never drawn
+    track_m: float = robot.TRACK_M
+    left_dead: float = 0.0  # share of full voltage that a motor takes without turning
+    right_dead: float = 0.0
+    left_motor_sign: int = 1  # -1: wired the wrong way around
+    right_motor_sign: int = 1
+    left_encoder_sign: int = 1
+    right_encoder_sign: int = 1
+    range_offsets_m: tuple[float, ...] = (0.0,) * 8  # a reading is so much longer than the way from the rim
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Randomisation:

@@ -8,13 +8,19 @@
 | firmware | micropython or cpython | micropython where its command is installed |
 | randomise | 1: a robot that deviates from the drawing, drawn by the seed | 0 |
 | bump | 0: the bump sensor stays silent | 1 |
+| settings | a robot's settings file, as flash would copy it: what the firmware believes | the robot as drawn |
+| track_mm, range_offsets_mm | as really built: track, and what the eight ranges read too long | as drawn |
+| left_gain, right_gain | wheel speed as a factor | 1 |
+| left_dead, right_dead | permille of full voltage that a motor takes without turning | 0 |
+| left_ticks, right_ticks | encoder ticks a metre as a factor | 1 |
+| left_motor, right_motor, left_encoder, right_encoder | -1: wired the wrong way around | 1 |
 | truth | file that gets the true pose and contacts, as JSON lines | none |
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -24,6 +30,7 @@ import numpy as np
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.twin.arena import make_arena
 from jepa_bridge.twin.randomise import Randomisation
+from jepa_bridge.twin.robot_settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +53,8 @@ class TwinSettings:
     randomise: bool = False
     bump: bool = True
     truth: Path | None = None
+    settings: Path | None = None  # what the firmware believes of its robot; None: as drawn
+    body: tuple[tuple[str, float | tuple[float, ...]], ...] = ()  # fields of Randomisation that are not as drawn
 
     def make_arena(self) -> Arena:
         """The arena of these settings; a BridgeError for an unknown name."""
@@ -53,22 +62,28 @@ class TwinSettings:
 
     def randomisation(self) -> Randomisation | None:
         """The robot's deviations, if it shall have any."""
-        return Randomisation.sample(np.random.default_rng(self.seed)) if self.randomise else None
+        drawn = Randomisation.sample(np.random.default_rng(self.seed)) if self.randomise else None
+        return replace(drawn or Randomisation(), **dict(self.body)) if self.body else drawn  # type: ignore[arg-type]
 
 
 def parse_settings(text: str) -> TwinSettings:
     """Read `ARENA?KEY=VALUE&...`; BridgeError for an unknown arena or parameter and for a value that makes no sense."""
     name, _, query = text.partition("?")
     values: dict[str, object] = {}
+    body: dict[str, float | tuple[float, ...]] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in _PARAMETERS:
+        if key not in _PARAMETERS and key not in _BODY:
             raise _refused(f"the twin has no parameter {key!r}")
-        read, expected = _PARAMETERS[key]
         try:
-            values[key] = read(value)
+            if key in _BODY:
+                field, read_body, expected = _BODY[key]
+                body[field] = read_body(value)
+            else:
+                read, expected = _PARAMETERS[key]
+                values[key] = read(value)
         except ValueError:
             raise _refused(f"the twin's parameter {key}: expected {expected}, got {value!r}") from None
-    settings = TwinSettings(arena=name.rstrip("/"), **values)  # type: ignore[arg-type]  # each value read by its own reader
+    settings = TwinSettings(arena=name.rstrip("/"), body=tuple(body.items()), **values)  # type: ignore[arg-type]  # each value read by its own reader
     arena = settings.make_arena()
     if settings.start is not None and arena.clearance(*settings.start[:2]) < 0.0:
         raise _refused(f"the start {settings.start[0]:g},{settings.start[1]:g} is no free place in {arena.name}")
@@ -76,7 +91,9 @@ def parse_settings(text: str) -> TwinSettings:
 
 
 def _refused(message: str) -> BridgeError:
-    return BridgeError("twin-parameter", message, f"known parameters: {', '.join(_PARAMETERS)}", status=Exit.USAGE)
+    return BridgeError(
+        "twin-parameter", message, f"known parameters: {', '.join((*_PARAMETERS, *_BODY))}", status=Exit.USAGE
+    )
 
 
 def _seed(text: str) -> int:
@@ -118,6 +135,35 @@ def _path(text: str) -> Path:
     return Path(text).absolute()
 
 
+def _settings(text: str) -> Path:
+    path = _path(text)
+    read_settings(path)  # says what is wrong with it
+    return path
+
+
+def _within(low: float, high: float, scale: float = 1.0) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value * scale
+
+    return read
+
+
+def _sign(text: str) -> float:
+    if text not in ("1", "-1"):
+        raise ValueError
+    return int(text)
+
+
+def _offsets(text: str) -> tuple[float, ...]:
+    offsets_m = tuple(float(part) / 1000 for part in text.split(","))
+    if len(offsets_m) != 8 or not all(abs(offset_m) <= 0.5 for offset_m in offsets_m):
+        raise ValueError
+    return offsets_m
+
+
 _PARAMETERS: dict[str, tuple[Callable[[str], object], str]] = {
     "seed": (_seed, "a whole number from 0"),
     "speed": (_speed, f"a number from {SPEED_MIN:g} to {SPEED_MAX:g}"),
@@ -126,4 +172,22 @@ _PARAMETERS: dict[str, tuple[Callable[[str], object], str]] = {
     "randomise": (_switch, "0 or 1"),
     "bump": (_switch, "0 or 1"),
     "truth": (_path, "a file name"),
+    "settings": (_settings, "a settings file"),
+}
+_FACTOR = (_within(0.2, 5.0), "a factor from 0.2 to 5")
+_PERMILLE = (_within(0.0, 500.0, 0.001), "a number from 0 to 500")
+_DIRECTION = (_sign, "1 or -1")
+_BODY: dict[str, tuple[str, Callable[[str], float | tuple[float, ...]], str]] = {
+    "track_mm": ("track_m", _within(80.0, 400.0, 0.001), "a number from 80 to 400"),
+    "left_gain": ("left_gain", *_FACTOR),
+    "right_gain": ("right_gain", *_FACTOR),
+    "left_ticks": ("left_tick_scale", *_FACTOR),
+    "right_ticks": ("right_tick_scale", *_FACTOR),
+    "left_dead": ("left_dead", *_PERMILLE),
+    "right_dead": ("right_dead", *_PERMILLE),
+    "left_motor": ("left_motor_sign", *_DIRECTION),
+    "right_motor": ("right_motor_sign", *_DIRECTION),
+    "left_encoder": ("left_encoder_sign", *_DIRECTION),
+    "right_encoder": ("right_encoder_sign", *_DIRECTION),
+    "range_offsets_mm": ("range_offsets_m", _offsets, "eight numbers from -500 to 500"),
 }
