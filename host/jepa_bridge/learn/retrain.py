@@ -118,7 +118,8 @@ def retrain(
         facts = {"places": len(ways.centres), "connected": round(ways.connected, 4)}
         attach(candidate, load_module(checkpoint)[0], way, lift, facts)
 
-    _, held_out, about = split(own)
+    lived, held_out, about = split(own)
+    about["transitions"] = sum(len(drive.actions) for drive in lived)
     prediction = {
         name: _at_horizon(validate(which, Windows(held_out, train_config.horizon)))
         for name, which in (("base", module), ("candidate", load_module(checkpoint)[0]))
