@@ -15,6 +15,7 @@ from program import error_of, run
 
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.resources import shipped
+from jepa_bridge.setup import prompt
 from jepa_bridge.setup.flash import FlashRequest, dry_run, flash
 from jepa_bridge.setup.flash_plan import boards, chip_of, parts_for, stale
 from jepa_bridge.twin.robot_settings import read_settings, write_settings
@@ -82,6 +83,47 @@ def test_settings_are_read_without_being_run_and_written_with_their_comments(tmp
         mine.write_text(text)
         with pytest.raises(BridgeError, match=r"mine\.py"):
             read_settings(mine)
+
+
+def test_a_port_that_leaves_with_the_chip_is_waited_for(monkeypatch):
+    tried = []
+
+    def opening(port, baud):
+        tried.append(port)
+        if len(tried) < 3:
+            raise BridgeError("port-missing", "away")
+        return "transport"
+
+    monkeypatch.setattr(prompt, "open_transport", opening)
+    monkeypatch.setattr(prompt, "RESET_S", 0.0)
+    assert prompt.open_when_there("P", 1, 5.0) == "transport"
+    assert len(tried) == 3
+    tried.clear()
+    with pytest.raises(BridgeError, match="away"):
+        prompt.open_when_there("P", 1, 0.0)
+
+    def busy(port, baud):
+        raise BridgeError("port-busy", "held")
+
+    monkeypatch.setattr(prompt, "open_transport", busy)
+    with pytest.raises(BridgeError, match="held"):
+        prompt.open_when_there("P", 1, 5.0)
+
+
+def test_a_reset_lets_the_chip_boot_before_it_pulls_its_other_line(monkeypatch):
+    lines = []
+
+    class Port:
+        def __setattr__(self, name, value):
+            lines.append((name, value))
+
+    class Transport:
+        _port = Port()
+
+    monkeypatch.setattr(prompt.time, "sleep", lambda _: lines.append("wait"))
+    prompt._pulse_reset(Transport())
+    # EN is low while RTS alone is asserted, IO0 while DTR alone is
+    assert lines == [("dtr", False), ("rts", True), "wait", ("rts", False), "wait", ("dtr", True), ("rts", True)]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from jepa_bridge.setup.flash_plan import (
     program,
     stale,
 )
-from jepa_bridge.setup.prompt import to_prompt
+from jepa_bridge.setup.prompt import open_when_there, to_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ COPIES_A_RUN = 8  # files; a run of mpremote costs half a second, a broken one a
 BYTECODE_VERSION = 6
 
 # run on the device: what it is, and the SHA-256 of every file, in blocks that fit its memory
+LIST_NAME = "list_files.py"
 LIST_CODE = """
 import os,sys,json,hashlib,binascii
 def w(d):
@@ -108,10 +109,10 @@ def dry_run(request: FlashRequest) -> FlashReport:
     commands = [compile_command(part, architecture, build / part.target) for part in parts if part.compiled]
     if request.image is not None:
         commands += image_commands(request.port, chip, request.image)
-    commands.append(device_command(request.port, ["exec", LIST_CODE.strip()]))
+    commands.append(_list_command(request, build))
     files = [(_built(part, build), part.target) for part in parts]
     commands += [device_command(request.port, *batch) for batch in _batches(copy_actions(files, set()))]
-    commands.append(device_command(request.port, ["exec", LIST_CODE.strip()]))
+    commands.append(_list_command(request, build))
     if request.reset:
         commands.append(device_command(request.port, ["reset"]))
     report.commands = [shlex.join(command) for command in commands]
@@ -135,7 +136,7 @@ def flash(request: FlashRequest, note: Callable[[str], None]) -> FlashReport:
                 _run(command, report)
         note("looking for the prompt")
         to_prompt(request.port, request.baud)
-        device = _listing(request, report)
+        device = _listing(request, build, report)
         _check_device(device, architecture, request)
         _update(request, parts, build, device.files, report, note)
     if request.reset:
@@ -169,7 +170,7 @@ def _update(
         _run(device_command(request.port, *batch), report)
     report.copied = [target for _, target in changed]
     report.removed = [path for path in report.removed if path != "main.py"]
-    after = _listing(request, report).files
+    after = _listing(request, build, report).files
     wrong = sorted(target for target, digest in wanted.items() if after.get(target) != digest)
     if wrong:
         raise BridgeError(
@@ -212,9 +213,10 @@ def _chip_and_architecture(request: FlashRequest) -> tuple[str, str]:
     return chip, request.architecture or CHIPS[chip].architecture
 
 
-def _listing(request: FlashRequest, report: FlashReport) -> Device:
+def _listing(request: FlashRequest, build: Path, report: FlashReport) -> Device:
     """What the device says of itself and its files."""
-    told = _run(device_command(request.port, ["exec", LIST_CODE.strip()]), report)
+    (build / LIST_NAME).write_text(LIST_CODE, encoding="utf-8")
+    told = _run(_list_command(request, build), report)
     try:
         listing = json.loads(told.strip().splitlines()[-1])
         return Device({str(path): str(digest) for path, digest in listing["files"].items()}, int(listing["mpy"]))
@@ -222,6 +224,10 @@ def _listing(request: FlashRequest, report: FlashReport) -> Device:
         raise BridgeError(
             "flash-listing", f"the device did not list its files: {told.strip()[-200:]!r}", "run it again"
         ) from error
+
+
+def _list_command(request: FlashRequest, build: Path) -> list[str]:
+    return device_command(request.port, ["run", str(build / LIST_NAME)])
 
 
 def _check_device(device: Device, architecture: str, request: FlashRequest) -> None:
@@ -239,8 +245,8 @@ def _check_device(device: Device, architecture: str, request: FlashRequest) -> N
 
 
 def _await_hello(request: FlashRequest) -> str:
-    transport = open_transport(request.port, request.baud)
-    link = Link(transport, Clock(transport.time_scale))
+    transport = open_when_there(request.port, request.baud, HELLO_TIMEOUT_S)
+    link = Link(transport, Clock(transport.time_scale), reopen=lambda: open_transport(request.port, request.baud))
     link.start()
     try:
         return link.wait_ready(HELLO_TIMEOUT_S).uid.hex()

@@ -17,6 +17,7 @@ PATIENCE_S = 6.0  # a cold start, and the loading of all modules
 LISTEN_S = 1.2  # HELLO comes twice a second
 RESET_S = 0.1
 PROMPT = b">>> "
+AWAY = frozenset({"port-missing", "port-failed", "port-permission", "link-lost"})  # permission: udev has yet to come
 
 
 def to_prompt(port: str, baud: int) -> str:
@@ -26,15 +27,9 @@ def to_prompt(port: str, baud: int) -> str:
     `no-prompt`, and what opening a port raises.
     """
     how = "reboot" if _reboot(port, baud) else "prompt"
-    transport = open_transport(port, baud)
-    try:
-        if _answers(transport, PATIENCE_S if how == "reboot" else TRY_S):
-            return how
-        _pulse_reset(transport)
-        if _answers(transport, PATIENCE_S):
-            return "reset"
-    finally:
-        transport.close()
+    for way, patience_s in ((how, PATIENCE_S if how == "reboot" else TRY_S), ("reset", PATIENCE_S)):
+        if _answers(port, baud, patience_s, reset=way == "reset"):
+            return way
     raise BridgeError(
         "no-prompt",
         f"no MicroPython prompt appeared on {port}",
@@ -43,10 +38,38 @@ def to_prompt(port: str, baud: int) -> str:
     )
 
 
-def _answers(transport: Transport, patience_s: float) -> bool:
-    """Whether a prompt answers an interrupt within this time."""
-    heard = b""
+def open_when_there(port: str, baud: int, patience_s: float) -> Transport:
+    """Open a port that may be away: a chip that is its own USB device leaves and comes back when it is reset."""
     end_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return open_transport(port, baud)
+        except BridgeError as error:
+            if error.code not in AWAY or time.monotonic() >= end_s:
+                raise
+            time.sleep(RESET_S)
+
+
+def _answers(port: str, baud: int, patience_s: float, *, reset: bool) -> bool:
+    """Whether a prompt answers an interrupt within this time."""
+    end_s = time.monotonic() + patience_s
+    while time.monotonic() < end_s:
+        transport = open_when_there(port, baud, end_s - time.monotonic())
+        try:
+            if reset:
+                reset = False
+                _pulse_reset(transport)
+            return _interrupt(transport, end_s)
+        except BridgeError as error:
+            if error.code not in AWAY:
+                raise
+        finally:
+            transport.close()
+    return False
+
+
+def _interrupt(transport: Transport, end_s: float) -> bool:
+    heard = b""
     asked_s = -INTERRUPT_EVERY_S
     while time.monotonic() < end_s:
         if time.monotonic() - asked_s >= INTERRUPT_EVERY_S:
@@ -93,6 +116,7 @@ def _pulse_reset(transport: Transport) -> None:
         port.rts = True
         time.sleep(RESET_S)
         port.rts = False
+        time.sleep(RESET_S)  # DTR alone pulls IO0, which must be high until the chip has looked where to boot from
         port.dtr = True
         port.rts = True
     except OSError:
