@@ -62,7 +62,8 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "verb", ["replay", "log", "twin", "collect", "train", "export", "eval", "bench", "ports", "config"]
+    "verb",
+    ["replay", "log", "twin", "collect", "train", "export", "eval", "bench", "ports", "config", "doctor", "service"],
 )
 def test_a_verbs_help_imports_nothing_heavy(verb):
     loaded = modules_after(f"from jepa_bridge.cli import cli; cli.main(['{verb}', '--help'], standalone_mode=False)")

@@ -155,6 +155,14 @@ def test_systemd_is_told_and_its_watchdog_hangs_on_the_loop(usb, tmp_path):
         assert process.wait(20) in (Exit.INTERRUPTED, Exit.LINK_LOST)
 
 
+def test_a_robot_on_a_named_port_is_remembered_too(usb, tmp_path):
+    with Rig(uid="0102030405060708") as rig:
+        process, _ = usb.start(*DRIVE, "--no-log", "--port", rig.proxy.path, "--time-limit", "1")
+        assert process.wait(30) == Exit.OK
+        path = tmp_path / "jepa-bridge" / "robot.json"
+        assert json.loads(path.read_text())["uid"] == "0102030405060708"
+
+
 def test_for_the_journal_a_line_is_a_message_with_its_priority(usb, tmp_path):
     path = tmp_path / "errors0"
     path.touch()

@@ -27,7 +27,7 @@ from jepa_bridge.setup.notify import journaled
 from jepa_bridge.world.bundle import load_named
 from jepa_bridge.world.device import Device
 
-from .found import found
+from .found import driven, found
 from .permission import how, permitting
 from .status import Status
 
@@ -99,6 +99,7 @@ def drive(*, settings_used: Mapping[str, object], **options: Any) -> int:
             with interrupting(run), permitting(run), taking_over(run, options["next_model"] or options["model"]):
                 notifier.status(f"drives on {transport.name}, model {options['model']}")
                 summary = run.run()
+                driven(run.link.hello, run.link.port)
         finally:
             notifier.stopping()
             transport.close()

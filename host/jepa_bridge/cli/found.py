@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from jepa_bridge.setup.notify import Notifier, journaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from jepa_bridge.link.schema import Hello
 
 
 @contextmanager
@@ -63,6 +64,11 @@ def _wait(options: dict[str, Any], notifier: Notifier) -> tuple[Transport, bytes
     say(f"found robot {uid} ({chosen.hello.board}, firmware {chosen.hello.firmware_version}) on {chosen.device}")
     if last is not None and last.uid != uid:
         say(f"another one than last time, which was {last.uid}")
-    if not remember(Remembered(uid, chosen.hello.board, chosen.device)):
-        print("its uid could not be remembered: the folder for settings cannot be written", file=sys.stderr)  # noqa: T201
+    if not driven(chosen.hello, chosen.device):
+        say("its uid could not be remembered: the folder for settings cannot be written")
     return chosen.transport, chosen.hello.uid
+
+
+def driven(hello: Hello | None, device: str) -> bool:
+    """Remember that robot, unless it is a twin or behind a network; False if that could not be written."""
+    return hello is None or "://" in device or remember(Remembered(hello.uid.hex(), hello.board, device))
