@@ -172,3 +172,21 @@ def test_the_board_runs_a_session_without_heap_of_its_own():
         assert robot.ask(STOP, 0) == 0
         assert robot.process.poll() is None
         robot.process.terminate()
+
+
+@pytest.mark.skipif(not Path(MICROPYTHON).exists(), reason="no MicroPython for this machine")
+def test_a_board_on_usb_with_light_and_gyro_runs_a_session_without_heap_of_its_own():
+    with Robot(program=INSIDE / "esp32_s3.py") as robot:
+        robot.open()
+        assert robot.of(HELLO)[0][9:11] == ["esp32_s3", 4]
+        robot.pump(1.0)
+        assert robot.of(SENSOR)[-1][4:12] == [400, 500, 600, 700, 800, 900, 1000, 1095]
+        assert robot.ask(ARM) == 0
+        robot.drive(30, 30, 0.3)
+        assert robot.of(STATUS)[-1][4] == DRIVING
+        assert robot.ask(STOP, 0) == 0
+        robot.pump(1.0)
+        heading_mrad = robot.of(SENSOR)[-1][22]
+        assert heading_mrad == 0, "a gyro's drift does not turn a robot that stands"
+        assert robot.process.poll() is None
+        robot.process.terminate()
