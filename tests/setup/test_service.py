@@ -139,9 +139,9 @@ def test_install_status_remove(tmp_path):
     assert found["system_unit"] == str(tmp_path / "root/etc/systemd/system" / UNIT)
     assert found["rules"] == str(tmp_path / "root/etc/udev/rules.d" / RULES)
     assert found["running"]["system"] == [["jepa-bridge@ttyUSB0.service", "loaded", "active", "running"]]
-    assert len(setup.remove(machine.place, for_user=False)) == 2
+    assert len(setup.remove(machine.place, for_user=False)[0]) == 2
     assert "systemctl stop jepa-bridge@*.service" in machine.ran
-    assert setup.remove(machine.place, for_user=False) == []
+    assert setup.remove(machine.place, for_user=False) == ([], [])
 
 
 def test_a_users_own_service_leaves_the_rules_to_root(tmp_path):
@@ -152,6 +152,9 @@ def test_a_users_own_service_leaves_the_rules_to_root(tmp_path):
     assert "--only rules --dry-run | sudo tee" in left[0]
     assert left[1:] == ["sudo udevadm control --reload", "sudo udevadm trigger --subsystem-match=tty"]
     assert machine.ran == ["systemctl --user daemon-reload"]
+    gone, left = setup.remove(machine.place, for_user=True)
+    assert [path.name for path in gone] == [UNIT]
+    assert left == [f"sudo rm {machine.place.rules()}"]
     with pytest.raises(BridgeError) as caught:
         setup.install(SERVICE, machine.place)
     assert caught.value.code == "service-refused"

@@ -93,10 +93,12 @@ def remove(for_user: bool) -> None:
     """Stop the bridges and take unit and rules away."""
     from jepa_bridge.setup import service as setup
 
-    gone = setup.remove(setup.Place(), for_user=for_user)
-    if not gone:
+    gone, left = setup.remove(setup.Place(), for_user=for_user)
+    if not gone and not left:
         raise BridgeError(
             "service-absent", "no service of this kind is installed", "jepa-bridge service status", status=Exit.USAGE
         )
     for path in gone:
         click.echo(f"removed {path}")
+    for step in left:
+        click.echo(f"left to you: {step}")

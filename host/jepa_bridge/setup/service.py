@@ -110,9 +110,10 @@ def reload(*, for_user: bool) -> list[tuple[str, ...]]:
     ]
 
 
-def remove(place: Place, *, for_user: bool) -> list[Path]:
-    """Stop what runs and take the files away; which ones there were."""
-    gone = []
+def remove(place: Place, *, for_user: bool) -> tuple[list[Path], list[str]]:
+    """Stop what runs and take the files away; which ones there were, and what is left for a person to do."""
+    gone: list[Path] = []
+    left: list[str] = []
     place.run(("systemctl", *(("--user",) if for_user else ()), "stop", "jepa-bridge@*.service"))
     for path in (place.unit(for_user=for_user), place.rules()):
         try:
@@ -121,10 +122,12 @@ def remove(place: Place, *, for_user: bool) -> list[Path]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise _refused(path, error) from error
+            if not for_user or path != place.rules():
+                raise _refused(path, error) from error
+            left.append(f"sudo rm {path}")
     for command in reload(for_user=for_user):
         place.run(command)
-    return gone
+    return gone, left
 
 
 def status(place: Place) -> dict[str, object]:
