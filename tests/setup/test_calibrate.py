@@ -112,6 +112,17 @@ def test_offsets_build_on_those_that_are_there():
     assert sums.track_um(-1508, 1508, 360, 3000) == pytest.approx(160_000, rel=0.001)
 
 
+def test_a_gyro_that_counts_the_wrong_way_is_turned_around():
+    settings = {**drawn_settings(), "GYRO": "mpu6050"}
+    assert sums.gyro_sign(drawn_settings(), -900, 1080) == {}
+    assert sums.gyro_sign(settings, 1050, 1080) == {"GYRO_SIGN": 1}
+    # 15 of 16 parts the wrong way, one the wheels'
+    assert sums.gyro_sign(settings, -1080 * 14 / 16, 1080) == {"GYRO_SIGN": -1}
+    with pytest.raises(BridgeError) as refused:
+        sums.gyro_sign(settings, 100, 1080)
+    assert refused.value.code == "gyro-scale"
+
+
 def test_answers_are_asked_for_by_name():
     answers = Answers({"left-forward": "no", "distance-mm": "1012", "turned-deg": "many"}, print)
     assert not answers.forward("left")

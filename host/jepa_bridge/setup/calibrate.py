@@ -7,8 +7,10 @@ spot), ticks a metre (a straight way, measured by hand), track (turns, counted b
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from jepa_bridge.errors import BridgeError, Exit
@@ -77,7 +79,9 @@ def calibrate(drive: CalibrationDrive, person: Person, settings: dict[str, Value
     left, right = _motor_curves(drive, person, settings)
     found.changes["TICKS_PER_METRE"] = per_metre = _straight(drive, person, settings, (left, right))
     motor_changes, found.full_speed_m_s = sums.motor_settings(left, right, per_metre)
-    found.changes["TRACK_UM"] = track_um = _turns(drive, person, settings, per_metre)
+    turn_changes = _turns(drive, person, settings, per_metre)
+    found.changes |= turn_changes
+    track_um = sums.number(turn_changes, "TRACK_UM")
     found.changes |= motor_changes
     found.changes["RANGE_OFFSETS_MM"], found.ranges_unknown = _ranges(drive, person, settings, track_um * per_metre)
     found.complete = True
@@ -183,25 +187,32 @@ def _find_room(drive: CalibrationDrive, person: Person) -> None:
         )
 
 
-def _turns(drive: CalibrationDrive, person: Person, settings: dict[str, Value], per_metre: int) -> int:
+def _turns(drive: CalibrationDrive, person: Person, settings: dict[str, Value], per_metre: int) -> dict[str, Value]:
     person.note(f"turning counter-clockwise, about {TURNS} times")
-    before, after = _spin(drive, TURNS * 2 * 3.14159, sums.number(settings, "TRACK_UM") * per_metre)
+    before, after, odometry_rad = _spin(drive, TURNS * 2 * math.pi, sums.number(settings, "TRACK_UM") * per_metre)
     left, right = after.left_ticks - before.left_ticks, after.right_ticks - before.right_ticks
     believed_rad = (right - left) / per_metre / (sums.number(settings, "TRACK_UM") / 1e6)
-    return sums.track_um(left, right, person.turned_deg(believed_rad * 180 / 3.14159), per_metre)
+    turned_deg = person.turned_deg(math.degrees(believed_rad))
+    track_um = sums.track_um(left, right, turned_deg, per_metre)
+    return {"TRACK_UM": track_um, **sums.gyro_sign(settings, math.degrees(odometry_rad), turned_deg)}
 
 
-def _spin(drive: CalibrationDrive, angle_rad: float, um_ticks_per_metre: float) -> tuple[Sensor, Sensor]:
-    """Turn counter-clockwise by wheel ticks; the readings at rest before and after."""
+def _spin(drive: CalibrationDrive, angle_rad: float, um_ticks_per_metre: float) -> tuple[Sensor, Sensor, float]:
+    """Turn counter-clockwise by wheel ticks; the readings at rest before and after, and odometry's turn."""
     before = drive.rest()
     goal = angle_rad * um_ticks_per_metre / 1e6
+    headings = [before.heading_mrad / 1000]
 
     def steer(sensor: Sensor, _t_us: int) -> tuple[float, float] | None:
+        headings.append(sensor.heading_mrad / 1000)
         turned = (sensor.right_ticks - before.right_ticks) - (sensor.left_ticks - before.left_ticks)
         return None if turned >= goal else (-35.0, 35.0)
 
     drive.drive(steer)
-    return before, drive.rest()
+    after = drive.rest()
+    headings.append(after.heading_mrad / 1000)
+    turns_rad = (math.remainder(now - last, 2 * math.pi) for last, now in pairwise(headings))
+    return before, after, sum(turns_rad)
 
 
 def _ranges(
@@ -215,7 +226,7 @@ def _ranges(
     for quarter in range(4):
         if quarter:
             person.note(f"turning a quarter: not yet measured are {', '.join(unknown)}")
-            _spin(drive, 3.14159 / 2, um_ticks_per_metre)
+            _spin(drive, math.pi / 2, um_ticks_per_metre)
         seen, _ = drive.hold(0, 0, LOOK_S)
         for name in list(unknown):
             place = RANGE_NAMES.index(name)

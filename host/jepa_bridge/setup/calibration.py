@@ -6,6 +6,7 @@ dead + 10 * units * gain / 1000. So the dead zone is copied and the gain makes 8
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,10 +123,30 @@ def track_um(left_ticks: int, right_ticks: int, turned_deg: float, per_metre: fl
     """The track that makes these ticks this turn, scrubbing of the tyres included."""
     if abs(turned_deg) < 180:
         raise _implausible("turn", f"{turned_deg:g} degrees", "at least 180")
-    track = round((right_ticks - left_ticks) / per_metre / (turned_deg * 3.141592653589793 / 180) * 1e6)
+    track = round((right_ticks - left_ticks) / per_metre / (math.radians(turned_deg)) * 1e6)
     if not 30_000 <= track <= 1_000_000:
         raise _implausible("turn", f"{turned_deg:g} degrees give a track of {track / 1000:g} mm", "30 to 1000 mm")
     return track
+
+
+def gyro_sign(settings: dict[str, Value], odometry_deg: float, turned_deg: float) -> dict[str, Value]:
+    """Whether the gyro counts the right way round: odometry turned with it. Raises `gyro-scale` where neither fits.
+
+    A gyro that is not there, or gave itself up, leaves odometry to the wheels, and those to the track.
+    """
+    if settings["GYRO"] == "none":
+        return {}
+    share = odometry_deg / turned_deg
+    if 0.8 < share < 1.2:
+        return {"GYRO_SIGN": number(settings, "GYRO_SIGN")}
+    if -1.2 < share < -0.6:
+        return {"GYRO_SIGN": -number(settings, "GYRO_SIGN")}
+    raise BridgeError(
+        "gyro-scale",
+        f"odometry with the gyro turned {odometry_deg:.0f} degrees where the robot turned {turned_deg:.0f}",
+        "is the gyro flat on the robot and does it stand still for 2 s after the start? Or set GYRO to none",
+        status=Exit.CHECK_FAILED,
+    )
 
 
 def range_offset_mm(old_mm: int, reading_mm: float, true_mm: float) -> int:
