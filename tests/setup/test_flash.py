@@ -15,9 +15,10 @@ from program import error_of, run
 
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.resources import shipped
+from jepa_bridge.setup import flash as flashing
 from jepa_bridge.setup import prompt
-from jepa_bridge.setup.flash import FlashRequest, dry_run, flash
-from jepa_bridge.setup.flash_plan import boards, chip_of, parts_for, stale
+from jepa_bridge.setup.flash import FlashReport, FlashRequest, dry_run, flash
+from jepa_bridge.setup.flash_plan import boards, chip_of, image_commands, parts_for, stale
 from jepa_bridge.twin.robot_settings import read_settings, write_settings
 
 HERE = Path(__file__).parent
@@ -83,6 +84,18 @@ def test_settings_are_read_without_being_run_and_written_with_their_comments(tmp
         mine.write_text(text)
         with pytest.raises(BridgeError, match=r"mine\.py"):
             read_settings(mine)
+
+
+def test_a_programs_own_words_are_passed_on(tmp_path):
+    if not (Path(sys.executable).parent / "esptool").is_file():
+        pytest.skip("needs esptool")
+    report = FlashReport("esp32_c3")
+    (command, _) = image_commands("/dev/nothing-here", "esp32c3", tmp_path / "image.bin")
+    with pytest.raises(BridgeError, match=r"esptool ended with status 2: .*Could not open /dev/nothing-here") as failed:
+        flashing._run(command, report)
+    assert failed.value.code == "flash-failed"
+    assert report.commands == ["esptool --chip esp32c3 --port /dev/nothing-here --baud 460800 erase-flash"]
+    assert error_of(run("flash", "--port", "/dev/nothing-here", "--json"))["code"] == "port-missing"
 
 
 def test_a_port_that_leaves_with_the_chip_is_waited_for(monkeypatch):

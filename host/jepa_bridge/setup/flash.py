@@ -125,6 +125,7 @@ def flash(request: FlashRequest, note: Callable[[str], None]) -> FlashReport:
     for name in ("mpy-cross", "mpremote", *(("esptool",) if request.image else ())):
         program(name)
     report = FlashReport(request.board)
+    open_transport(request.port, request.baud).close()  # says best what keeps a port from being opened
     with tempfile.TemporaryDirectory(prefix="jepa-bridge-flash-") as folder:
         build = Path(folder)
         parts = parts_for(request.board, request.settings)
@@ -273,10 +274,11 @@ def _run(command: list[str], report: FlashReport) -> str:
     output = ran.stdout.decode(errors="replace")
     if ran.returncode != 0:
         said = (ran.stderr.decode(errors="replace").strip() or output.strip()).splitlines() or ["nothing"]
+        last = next((line for line in reversed(said) if "error" in line.lower()), said[-1])
         width = shutil.get_terminal_size().columns * 2
         raise BridgeError(
             "flash-failed",
-            f"{command[0]} ended with status {ran.returncode}: {said[-1][:width]}",
+            f"{command[0]} ended with status {ran.returncode}: {last[:width]}",
             f"by hand: {shlex.join(command)[:width]}",
         )
     return output
