@@ -87,6 +87,9 @@ def test_a_motor_is_a_line_from_its_dead_zone_on():
     assert curve.ticks_s(sums.output_permille("left", 80, settings)) == pytest.approx(full_m_s * 3000, rel=0.01)
     assert weak.ticks_s(sums.output_permille("right", 80, settings)) == pytest.approx(full_m_s * 3000, rel=0.01)
     assert sums.units_for("left", sums.output_permille("left", 33, settings), settings) == pytest.approx(33)
+    noisy = sums.fit_motor("left", [(300, 520), (600, 1030), (750, 1280)])
+    assert noisy.dead_permille == 0
+    assert noisy.ticks_s_per_permille == pytest.approx(1.71, abs=0.01), "through nothing at nothing"
     with pytest.raises(BridgeError, match="does not turn faster"):
         sums.fit_motor("left", [(300, 500), (600, 500), (750, 490)])
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 NUDGE_UNITS = (20, 30, 45, 60)  # until the encoder counts: a dead zone may hold the first ones
 NUDGE_S = 0.35  # the firmware takes a wheel that turns against its order for a runaway after 1 s
 LEVELS = (30, 45, 60, 75)
-LEVEL_S = 1.4
-SETTLE_SHARE = 0.5  # of a level, until the speed is steady
+LEVEL_S = 1.6
+SETTLE_SHARE = 0.5  # of a level, until the speed is steady; spinning drags the tyres, which costs the twin 3 % of it
 STRAIGHT_M = 1.0
 STRAIGHT_SPEED = 0.4  # of the weaker wheel's full speed
 ROOM_M = 0.35  # beyond the straight way

@@ -86,6 +86,9 @@ def fit_motor(side: str, speeds: Sequence[tuple[float, float]]) -> MotorCurve:
     turning = [(permille, ticks_s) for permille, ticks_s in speeds if ticks_s > MOVED_TICKS]
     if len({permille for permille, _ in turning}) >= 2:
         slope, intercept = statistics.linear_regression(*zip(*turning, strict=True))
+        if slope > 0 and intercept > 0:
+            # a motor without a dead zone, and a little noise: the line goes through nothing at nothing
+            slope, intercept = statistics.linear_regression(*zip(*turning, strict=True), proportional=True)
         if slope > 0:
             return MotorCurve(min(max(-intercept / slope, 0.0), 900.0), slope)
     told = ", ".join(f"{ticks_s:.0f} ticks/s at {permille:.0f}" for permille, ticks_s in speeds)
