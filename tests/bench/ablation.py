@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("--tier", default="small")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--only", action="append", metavar="TEXT", help="rows whose name has TEXT in it; repeat")
     parser.add_argument("--card", type=Path, help="bundle whose card gets the table")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -204,6 +205,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, variant in enumerate(VARIANTS):
+        if options.only and not any(text in variant.name for text in options.only):
+            continue
         path = options.out / f"{number}.json"
         if not path.exists():
             module = train(variant, shards, options.tier, options.steps)

@@ -57,7 +57,7 @@ class Tier:
 
 # the encoder runs twice a plan, the predictor 3,200 times: it gets the smaller part
 TIERS = {
-    "tiny": Tier(64, 128, 96, 48),
+    "tiny": Tier(64, 96, 128, 48),
     "small": Tier(128, 320, 128, 64),
     "medium": Tier(256, 512, 384, 128),
 }
