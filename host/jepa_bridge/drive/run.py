@@ -113,20 +113,21 @@ class DriveRun:
         )
         self.arming = Arming(self.link, self._note, standing=rearm, patience_s=reconnect_s, how=how_to_arm)
 
+    # These three are called by signal handlers and so only set flags: a handler runs in the middle of whatever the main
+    # thread does, and if that is `_wake.wait`, holding the event's lock, `_wake.set` would wait for it for ever. The
+    # loop looks within 25 ms.
+
     def interrupt(self) -> None:
         """End the run from another thread or a signal handler: wheels to zero, log closed."""
         self._interrupted = True
-        self._wake.set()
 
     def permit(self) -> None:
         """A person says that a robot that was lost and is back may move again; from any thread."""
         self.arming.permit()
-        self._wake.set()
 
     def take_over(self, model: str) -> None:
         """Go on with another bundle, from another thread or a signal handler; the robot keeps driving."""
         self._next_model = model
-        self._wake.set()
 
     def run(self) -> DriveSummary:
         """Connect and drive. Raises BridgeError when there is no robot, it refuses, or the link is lost."""
