@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from jepa_bridge.cli import drive_options
+from jepa_bridge.cli.drive_options import COSTS as CHOICES
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.plan.costs import COSTS, ClearanceCost, EmbeddingCost, Rollout
 from jepa_bridge.plan.mppi import MppiConfig, Planner, shift, weigh
@@ -201,4 +201,4 @@ def test_clearance_prefers_room_among_equally_near_places():
 
 
 def test_every_cost_can_be_chosen_on_the_command_line():
-    assert sorted(drive_options.COSTS) == sorted(COSTS)
+    assert sorted(CHOICES) == sorted(COSTS)
