@@ -85,6 +85,7 @@ class Link:
         self._reader = FrameReader(self._reject_garbage)
         self._outbox = Outbox()
         self._closing = threading.Event()
+        self._restarted = False
         self._writing = threading.Lock()  # held while the writer uses the transport: it is not closed under it
         self._write_error: BridgeError | None = None
         self._frames_out = 0
@@ -178,6 +179,7 @@ class Link:
     def reboot(self, timeout_s: float = 2.0) -> None:
         """Restart the robot's microcontroller; it comes back with a new session, disarmed. Raises like `arm`."""
         self._ask(self._session.request_reboot, "REBOOT", timeout_s)
+        self._restarted = True
 
     def stop(self, reason: StopReason = StopReason.OPERATOR, *, wait: bool = True, timeout_s: float = 2.0) -> None:
         """Stop and latch. From here on no command is given out, whatever the robot answers.
@@ -236,9 +238,10 @@ class Link:
         """Send STOP, best effort, and give the port back. May be called twice; never raises."""
         if self._closing.is_set():
             return
-        request = self._begin(lambda: self._session.request_stop(StopReason.HOST_EXIT))
-        with self._changed:
-            self._wait_for(lambda: request.done, LAST_STOP_S)
+        if not self._restarted:  # a robot that restarts has stopped, and has nobody to answer
+            request = self._begin(lambda: self._session.request_stop(StopReason.HOST_EXIT))
+            with self._changed:
+                self._wait_for(lambda: request.done, LAST_STOP_S)
         self._closing.set()
         for thread in self._threads:
             if thread.is_alive() and thread is not threading.current_thread():

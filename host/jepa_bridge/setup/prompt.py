@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INTERRUPT_EVERY_S = 0.05  # the firmware listens for 0.4 s
 TRY_S = 0.5  # a prompt that is there answers at once
 PATIENCE_S = 6.0  # a cold start, and the loading of all modules
-LISTEN_S = 1.2  # HELLO comes twice a second
+LISTEN_S = 3.0  # HELLO comes twice a second, but not until 2 s after the last session's host went silent
 RESET_S = 0.1
 PROMPT = b">>> "
 AWAY = frozenset({"port-missing", "port-failed", "port-permission", "link-lost"})  # permission: udev has yet to come
