@@ -9,10 +9,7 @@ The scan runs over offsets and keep, so a plan takes as many iterations as it is
 from __future__ import annotations
 
 import dataclasses
-import io
-import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +21,10 @@ from onnx import TensorProto, helper, numpy_helper
 from jepa_bridge.learn.planner_costs import ClearanceGraph, EmbeddingGraph
 from jepa_bridge.learn.planner_graph import Conclude, Improve, Planner, Prelude
 from jepa_bridge.learn.precision import reduce
+from jepa_bridge.learn.tracing import IR_VERSION, OPSET, to_onnx
 from jepa_bridge.plan.compiled import identity
 from jepa_bridge.world.bundle import read_card
-from jepa_bridge.world.card import CARD, PLANNER_FILES, WAY_FILE, file_hash
+from jepa_bridge.world.card import PLANNER_FILES, WAY_FILE, file_hash
 from jepa_bridge.world.vector import VECTOR_SIZE
 
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from jepa_bridge.learn.wayfinding import WayToGo
     from jepa_bridge.world.card import Card
 
-OPSET = 17
 HORIZON = 10
 
 
@@ -75,9 +72,7 @@ def add_planners(bundle: Path, precision: str | None = None) -> Card:
             (Path(scratch) / name).replace(bundle / name)
     files = {**card.files, **{name: file_hash(bundle / name) for name in planners}}
     card = dataclasses.replace(card, files=files, planners=planners, precision=precision or card.precision)
-    partial = bundle / f"{CARD}.{os.getpid()}.partial"
-    partial.write_text(card.to_json(), encoding="utf-8")
-    partial.replace(bundle / CARD)
+    card.write(bundle)
     return card
 
 
@@ -116,20 +111,7 @@ def _trace(
     outputs: list[str],
     axes: dict[str, dict[int, str]] | None = None,
 ) -> onnx.GraphProto:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a newer exporter exists; it needs onnxscript
-        torch.onnx.export(
-            module,
-            tuple(arguments),
-            buffer,  # type: ignore[arg-type]  # a file is a file
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    return onnx.load_from_string(buffer.getvalue()).graph
+    return onnx.load_from_string(to_onnx(module, arguments, inputs, outputs, axes)).graph
 
 
 def _joined(parts: dict[str, onnx.GraphProto], terms: list[str], horizon: int) -> onnx.ModelProto:
@@ -201,7 +183,7 @@ def _checked(nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto], 
     ]
     outputs = [_float("actions", [horizon, 2]), _float("cost", [1]), _float("confidence", [1])]
     graph = helper.make_graph(nodes, "planner", inputs, outputs, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
     return model
 

@@ -133,7 +133,8 @@ def load(shards: Sequence[Path], horizon: int, held_out: float = HELD_OUT) -> tu
     """Training windows, held-out windows, and a description of the data for the card; see `split`."""
     train, test, about = split(shards, held_out)
     windows = Windows(train, horizon)
-    return windows, Windows(test, horizon), {**about, "transitions": windows.transitions}
+    about |= {"sha256": fingerprint(shards), "transitions": windows.transitions}
+    return windows, Windows(test, horizon), about
 
 
 def split(shards: Sequence[Path], held_out: float = HELD_OUT) -> tuple[list[Drive], list[Drive], dict[str, Any]]:
@@ -156,7 +157,7 @@ def split(shards: Sequence[Path], held_out: float = HELD_OUT) -> tuple[list[Driv
     if not test:
         test = train[-1:]
     names = [path.name for path in sorted(shards)]
-    about = {"shards": len(shards), "episodes": arenas, "names": names, "sha256": fingerprint(shards)}
+    about = {"shards": len(shards), "episodes": arenas, "names": names}
     return train, test, about
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from jepa_bridge.learn.collect import STEP_S
 from jepa_bridge.learn.compile import write_planners
 from jepa_bridge.learn.model import MEMORY_SCALE_M, POSE, WorldModule, parameter_counts
 from jepa_bridge.learn.page import write_page
+from jepa_bridge.learn.tracing import to_onnx
 from jepa_bridge.learn.train import load_module
 from jepa_bridge.world.bundle import World
 from jepa_bridge.world.card import CARD, MODEL_FILES, Card, file_hash
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-OPSET = 17  # LayerNormalization is an operator of its own from here on; onnxruntime-web knows it too
 TOLERANCE = 1e-4  # between torch and onnxruntime after a whole rollout
 LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT = "loss.png", "error.png", "distance.png", "calibration.png"
 PLOTS = (LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT)
@@ -133,18 +132,6 @@ def rollout_gap(module: WorldModule, world: World, horizon: int = 10, batch: int
 
 
 def _write(module: nn.Module, path: Path, source: tuple[str, int], outputs: tuple[str, ...]) -> None:
-    """Through the TorchScript exporter: it needs nothing but torch and onnx, and writes one file."""
     name, width = source
     axes = {key: {0: "batch"} for key in (name, *outputs)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a newer exporter exists; it needs onnxscript
-        torch.onnx.export(
-            module,
-            (torch.zeros(2, width),),
-            str(path),
-            input_names=[name],
-            output_names=list(outputs),
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+    path.write_bytes(to_onnx(module, [torch.zeros(2, width)], [name], outputs, axes))

@@ -16,6 +16,8 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from jepa_bridge.learn.tracing import IR_VERSION, OPSET
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 REPEATS = 40  # products in one call, so that the call itself costs next to nothing
 ROUNDS = 15
-IR_VERSION, OPSET = 8, 17  # old enough for every onnxruntime that the bridge accepts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from jepa_bridge.world.bundle import read_card
-from jepa_bridge.world.card import CARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,9 +62,7 @@ def update_metrics(bundle: Path, metrics: dict[str, Any]) -> Card:
     """Add figures to a bundle's card and page. The model's hash stays: it is over the graphs."""
     card = read_card(bundle)
     card = dataclasses.replace(card, metrics={**card.metrics, **metrics})
-    partial = bundle / (CARD + ".partial")
-    partial.write_text(card.to_json(), encoding="utf-8")
-    partial.replace(bundle / CARD)
+    card.write(bundle)
     write_page(bundle)
     return card
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import Simulator, collect, twin_sim
-from jepa_bridge.learn.dataset import Windows, split
+from jepa_bridge.learn.dataset import Windows, fingerprint, split
 from jepa_bridge.learn.evaluate import evaluate
 from jepa_bridge.learn.export import PLOTS, export
 from jepa_bridge.learn.identify import Like, identify
@@ -119,7 +119,7 @@ def retrain(
         attach(candidate, load_module(checkpoint)[0], way, lift, facts)
 
     lived, held_out, about = split(own)
-    about["transitions"] = sum(len(drive.actions) for drive in lived)
+    about |= {"sha256": fingerprint(own), "transitions": sum(len(drive.actions) for drive in lived)}
     prediction = {
         name: _at_horizon(validate(which, Windows(held_out, train_config.horizon)))
         for name, which in (("base", module), ("candidate", load_module(checkpoint)[0]))
@@ -145,7 +145,7 @@ def retrain(
     maps = {} if config.map_seed is None else {"arena_seeds": {config.arena: [config.map_seed]}}
     data = {**about, **maps, "names": names, "base": card.hash}
     written = dataclasses.replace(written, data=data, metrics={**written.metrics, "retrained": outcome})
-    _replace(candidate / CARD, written.to_json().encode())
+    written.write(candidate)
     return Outcome(candidate, worse, outcome)
 
 

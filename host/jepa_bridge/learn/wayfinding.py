@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jepa_bridge.learn.compile import write_planners
-from jepa_bridge.learn.export import OPSET, write_graphs
+from jepa_bridge.learn.export import write_graphs
 from jepa_bridge.learn.model import LIFT_WAVES_M, Lift, parameter_counts, waves
+from jepa_bridge.learn.tracing import to_onnx
 from jepa_bridge.world.bundle import read_card
 from jepa_bridge.world.card import CARD, MODEL_FILES, WAY_FILE, file_hash
 
@@ -79,23 +79,17 @@ def learn_way(
 ) -> WayToGo:
     """Fit the network to the graph. Places count alike, however often they were visited."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     way = WayToGo()
-    optimizer = torch.optim.AdamW(way.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    pairs = _Pairs(ways, rng)
-    for step in range(steps):
+    pairs = _Pairs(ways, np.random.default_rng(seed))
+
+    def loss() -> Tensor:
         a, b, metres, here, there = pairs.draw(batch)
         # the detour is what neighbours share; the straight part is taken from the visit itself, not from its cell
         detour = np.maximum(metres - np.linalg.norm(ways.centres[a] - ways.centres[b], axis=1), 0.0)
         said = way.detour(torch.from_numpy(here), torch.from_numpy(there))[:, 0]
-        loss = functional.smooth_l1_loss(said, torch.from_numpy(detour.astype(np.float32)), beta=0.1)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if progress and (step + 1) % 200 == 0:
-            progress(step + 1, steps, f"way to go: loss {loss.item():.4f}")
+        return functional.smooth_l1_loss(said, torch.from_numpy(detour.astype(np.float32)), beta=0.1)
+
+    _fit(way, loss, steps, "way to go", progress)
     return way.eval()
 
 
@@ -114,22 +108,36 @@ def learn_lift(
     """
     torch.manual_seed(seed)
     lift = Lift()
-    optimizer = torch.optim.AdamW(lift.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     pairs = _Pairs(ways, np.random.default_rng(seed))
-    for step in range(steps):
+
+    def loss() -> Tensor:
         _, _, metres, here, there = pairs.draw(batch)
         a, b, wanted = torch.from_numpy(here), torch.from_numpy(there), torch.from_numpy(metres)
         squared = (a - b).square().sum(dim=1) + (lift(a) - lift(b)).square().sum(dim=1)
         error = (torch.sqrt(squared + 1e-9) - wanted) / (wanted + NEAR_PAIR_M)
-        loss = functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05)
+        return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05)
+
+    _fit(lift, loss, steps, "place", progress)
+    return lift.eval()
+
+
+def _fit(
+    module: nn.Module,
+    loss_of_a_batch: Callable[[], Tensor],
+    steps: int,
+    name: str,
+    progress: Callable[[int, int, str], None] | None,
+) -> None:
+    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    for step in range(steps):
+        loss = loss_of_a_batch()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if progress and (step + 1) % 200 == 0:
-            progress(step + 1, steps, f"place: loss {loss.item():.4f}")
-    return lift.eval()
+            progress(step + 1, steps, f"{name}: loss {loss.item():.4f}")
 
 
 class _Pairs:
@@ -182,16 +190,6 @@ def attach(bundle: Path, module: WorldModule, way: WayToGo, lift: Lift, facts: d
 
 
 def _write_way(way: WayToGo, path: Path, dim: int) -> None:
-    names = ("embedding", "goal", "metres")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a newer exporter exists; it needs onnxscript
-        torch.onnx.export(
-            way,
-            (torch.zeros(2, dim), torch.zeros(2, dim)),
-            str(path),
-            input_names=list(names[:2]),
-            output_names=list(names[2:]),
-            dynamic_axes={name: {0: "batch"} for name in names},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+    inputs, outputs = ("embedding", "goal"), ("metres",)
+    axes = {name: {0: "batch"} for name in (*inputs, *outputs)}
+    path.write_bytes(to_onnx(way, [torch.zeros(2, dim), torch.zeros(2, dim)], inputs, outputs, axes))

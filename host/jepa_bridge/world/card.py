@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,12 @@ class Card:
     def to_json(self) -> str:
         """Indented, keys in the order of the fields, a line break at the end."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+    def write(self, bundle: Path) -> None:
+        """Put it in the place of the bundle's card in one move."""
+        partial = bundle / f"{CARD}.{os.getpid()}.partial"
+        partial.write_text(self.to_json(), encoding="utf-8")
+        partial.replace(bundle / CARD)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
