@@ -59,7 +59,7 @@ def ways_m(arena: Arena, goal: tuple[float, float], starts: npt.NDArray[Any]) ->
     for index, (x_m, y_m) in enumerate(starts[:, :2].tolist()):
         straight_m = math.hypot(goal[0] - x_m, goal[1] - y_m)
         steps = np.linspace(0.0, 1.0, math.ceil(straight_m / _STRAIGHT_M) + 1)
-        free = all(arena.clearance(x_m + (goal[0] - x_m) * t, y_m + (goal[1] - y_m) * t) > 0.0 for t in steps)
+        free = (arena.clearances(x_m + (goal[0] - x_m) * steps, y_m + (goal[1] - y_m) * steps) > 0.0).all()
         around_m = float(grid_m[int(x_m / cell_m), int(y_m / cell_m)])
         ways[index] = straight_m if free else max(around_m, straight_m)
     return ways

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Metres = NDArray[np.float64]  # of any shape
+
 ARENA_SIZE_M = 5.0
 WALL_THICKNESS_M = 0.1
 DOOR_WIDTH_M = 0.8
@@ -45,11 +47,11 @@ class Wall:
     x_max_m: float
     y_max_m: float
 
-    def distance_m(self, x_m: float, y_m: float) -> float:
-        """From a point to the wall's surface; 0 inside."""
-        dx = max(self.x_min_m - x_m, 0.0, x_m - self.x_max_m)
-        dy = max(self.y_min_m - y_m, 0.0, y_m - self.y_max_m)
-        return math.hypot(dx, dy)
+    def distances_m(self, x_m: Metres, y_m: Metres) -> Metres:
+        """From points to the wall's surface; 0 inside."""
+        dx = np.maximum(np.maximum(self.x_min_m - x_m, x_m - self.x_max_m), 0.0)
+        dy = np.maximum(np.maximum(self.y_min_m - y_m, y_m - self.y_max_m), 0.0)
+        return np.hypot(dx, dy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ class Cylinder:
     y_m: float
     radius_m: float
 
-    def distance_m(self, x_m: float, y_m: float) -> float:
-        """From a point to the cylinder's surface; negative inside."""
-        return math.hypot(x_m - self.x_m, y_m - self.y_m) - self.radius_m
+    def distances_m(self, x_m: Metres, y_m: Metres) -> Metres:
+        """From points to the cylinder's surface; negative inside."""
+        return np.hypot(x_m - self.x_m, y_m - self.y_m) - self.radius_m
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,15 @@ class Arena:
 
         Negative outside of the arena too.
         """
+        return float(self.clearances(np.array(x_m), np.array(y_m)))
+
+    def clearances(self, x_m: Metres, y_m: Metres) -> Metres:
+        """The same for many places at once."""
         width_m, height_m = self.size_m
-        gaps_m = [wall.distance_m(x_m, y_m) for wall in self.walls]
-        gaps_m += [cylinder.distance_m(x_m, y_m) for cylinder in self.cylinders]
-        return min(x_m, y_m, width_m - x_m, height_m - y_m, *gaps_m) - robot.BODY_RADIUS_M
+        obstacles: tuple[Wall | Cylinder, ...] = (*self.walls, *self.cylinders)
+        gaps_m = [obstacle.distances_m(x_m, y_m) for obstacle in obstacles]
+        nearest_m: Metres = np.minimum.reduce((x_m, y_m, width_m - x_m, height_m - y_m, *gaps_m))
+        return nearest_m - robot.BODY_RADIUS_M
 
     def sample_free_pose(self, rng: np.random.Generator, clearance: float = 0.05) -> Pose:
         """Draw a pose at which the robot's rim is at least `clearance` metres from everything."""
@@ -144,13 +151,8 @@ class Arena:
     @cached_property
     def _free(self) -> NDArray[np.bool_]:
         """Cells at whose centre a robot fits."""
-        columns, rows = (round(side / GRID_M) for side in self.size_m)
-        return np.array(
-            [
-                [self.clearance((i + 0.5) * GRID_M, (j + 0.5) * GRID_M) > 0.0 for j in range(rows)]
-                for i in range(columns)
-            ]
-        )
+        along = [(np.arange(round(side / GRID_M)) + 0.5) * GRID_M for side in self.size_m]
+        return self.clearances(*np.meshgrid(*along, indexing="ij")) > 0.0
 
     def _cell(self, x_m: float, y_m: float) -> tuple[int, int]:
         columns, rows = self._free.shape
@@ -158,8 +160,8 @@ class Arena:
 
     def _straight_is_free(self, a: tuple[float, ...], b: tuple[float, ...]) -> bool:
         parts = math.ceil(math.hypot(b[0] - a[0], b[1] - a[1]) / GRID_M) + 1
-        points = ((a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t) for t in np.linspace(0.0, 1.0, parts))
-        return all(self.clearance(x_m, y_m) > 0.0 for x_m, y_m in points)
+        share = np.linspace(0.0, 1.0, parts)
+        return bool((self.clearances(a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share) > 0.0).all())
 
 
 _NEIGHBOURS = tuple(
@@ -188,9 +190,10 @@ def _cluttered(rng: np.random.Generator, start: Pose) -> tuple[tuple[Wall, ...],
     cylinders: list[Cylinder] = []
     while len(cylinders) < 5:
         cylinder = Cylinder(rng.uniform(0.0, ARENA_SIZE_M), rng.uniform(0.0, ARENA_SIZE_M), rng.uniform(0.12, 0.25))
-        x_m, y_m = cylinder.x_m, cylinder.y_m
-        gaps_m = [wall.distance_m(x_m, y_m) for wall in walls] + [other.distance_m(x_m, y_m) for other in cylinders]
-        places_m = [cylinder.distance_m(*place) for place in (start[:2], USUAL_GOAL_M)]
+        centre = np.array((cylinder.x_m, cylinder.y_m))
+        obstacles: tuple[Wall | Cylinder, ...] = (*walls, *cylinders)
+        gaps_m = [obstacle.distances_m(*centre) for obstacle in obstacles]
+        places_m = cylinder.distances_m(*np.transpose((start[:2], USUAL_GOAL_M)))
         if min(gaps_m) - cylinder.radius_m >= PASSAGE_M and min(places_m) >= 2 * robot.BODY_RADIUS_M:
             cylinders.append(cylinder)
     return walls, tuple(cylinders)
