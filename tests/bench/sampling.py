@@ -28,10 +28,10 @@ from jepa_bridge.learn.drivers import ModelDriver
 from jepa_bridge.learn.episodes import EpisodeResult, drive
 from jepa_bridge.learn.evaluate import wilson
 from jepa_bridge.learn.heldout import arena_seeds, check_held_out, draw_task, episode_rng
-from jepa_bridge.plan import compiled, mppi
+from jepa_bridge.plan import mppi
 from jepa_bridge.plan.costs import make_cost
 from jepa_bridge.plan.mppi import MppiConfig, shift, weigh
-from jepa_bridge.plan.sampling import Samples, candidates, draw, reachable
+from jepa_bridge.plan.sampling import DRAWS, Samples, candidates, draw, reachable
 from jepa_bridge.types import Plan
 from jepa_bridge.world.bundle import World, load_named
 
@@ -75,11 +75,12 @@ WAYS = (
     Way("independent, limited", replace(OLD, correlation=0.0, slew=LIMIT)),
     Way("64 x 5, limited", replace(OLD, slew=LIMIT)),  # MppiConfig()
     Way("64 x 3, limited", budget(64, 3)),
-    Way("64 x 2, limited", budget(64, 2)),  # MppiConfig.fast()
+    Way("64 x 2, limited", budget(64, 2)),
     Way("64 x 2, limited to 0.2", budget(64, 2, slew=0.2)),
     Way("64 x 2, limited to 0.3", budget(64, 2, slew=0.3)),
     Way("64 x 2, limited to 0.6", budget(64, 2, slew=0.6)),
     Way("64 x 1, limited", budget(64, 1)),
+    Way("96 x 1, limited", budget(96, 1)),  # MppiConfig.fast()
     Way("128 x 1, limited", budget(128, 1)),
     Way("32 x 3, limited", budget(32, 3)),
     Way("32 x 2, limited", budget(32, 2)),
@@ -88,9 +89,9 @@ WAYS = (
 )
 
 
-def samples_of(way: Way, seed: int, index: int, iterations: int | None = None) -> Samples:
+def samples_of(way: Way, seed: int, index: int) -> Samples:
     """`draw`, with what it does not do because it was not worth it."""
-    drawn = draw(way.config, seed, index, iterations)
+    drawn = draw(way.config, seed, index)
     if way.power is None and not way.antithetic:
         return drawn
     offsets = drawn.offsets.copy()
@@ -130,7 +131,7 @@ class ElitesPlanner(mppi.Planner):
         config, way = self.config, self.way
         start, cost = self.world.start(observation), make_cost(config.cost, self.world, goal)
         sequence, reach = mppi.nominal(config, warm_start), reachable(config, observation)
-        samples = draw(config, self.seed, index, iterations)
+        samples = draw(config, self.seed, index).first(iterations)
         kept = self.later if index > 0 else None
         for iteration in range(len(samples.keep)):
             actions = candidates(samples, iteration, sequence, reach)
@@ -155,11 +156,12 @@ class WayDriver(ModelDriver):
         self._way = way
         if not way.timed:
             self._planner = ElitesPlanner(world, way, seed)
+        else:
+            self._planner._draws = [samples_of(way, seed, index) for index in range(DRAWS)]
 
     def __call__(self, observation, goal, index):
         if not self._way.warm:
             self._actions = None
-        compiled.draw = lambda _config, seed, number, iterations=None: samples_of(self._way, seed, number, iterations)
         return super().__call__(observation, goal, index)
 
 

@@ -21,7 +21,7 @@ def test_a_draw_is_a_function_of_seed_and_index():
 
 
 def test_fewer_iterations_are_the_first_of_the_same_draw():
-    whole, short = draw(CONFIG, 3, 7), draw(CONFIG, 3, 7, iterations=2)
+    whole, short = draw(CONFIG, 3, 7), draw(CONFIG, 3, 7).first(2)
     np.testing.assert_array_equal(short.offsets, whole.offsets[:2])
     np.testing.assert_array_equal(short.keep, whole.keep[:2])
 

@@ -112,7 +112,7 @@ def drive_options(function: F) -> F:
                 type=click.Choice(["contract", "fast"]),
                 default="contract",
                 show_default=True,
-                help="How much a plan tries: 64 x 5 or 64 x 2 samples.",
+                help="How much a plan tries: 64 x 5 or 96 x 1 samples.",
             ),
             _option("--seed", type=int, default=0, show_default=True, help="Of the planner's sampling."),
             _option(

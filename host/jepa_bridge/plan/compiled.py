@@ -17,7 +17,7 @@ import numpy as np
 from jepa_bridge.plan import mppi
 from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights, cost_name
 from jepa_bridge.plan.mppi import MppiConfig
-from jepa_bridge.plan.sampling import draw, reachable
+from jepa_bridge.plan.sampling import DRAWS, draw, reachable
 from jepa_bridge.types import Plan
 from jepa_bridge.world.device import ONE_THREAD, Device
 from jepa_bridge.world.vector import goal_vector, observation_vector
@@ -109,6 +109,7 @@ class CompiledPlanner:
         self.device = device
         self._compiled: Compiled = world
         self._session = session
+        self._draws = [draw(config, seed, index) for index in range(DRAWS)]
         self._temperature = np.array(config.temperature, np.float32)
         self._goal: Goal | None = None  # of the plan before: goals stay for many plans
         self._goal_inputs: dict[str, FloatArray] = {}
@@ -122,7 +123,7 @@ class CompiledPlanner:
         iterations: int | None = None,
     ) -> Plan:
         """As `mppi.Planner.plan` to 1e-4; same inputs, same bits."""
-        samples = draw(self.config, self.seed, index, iterations)
+        samples = self._draws[index % DRAWS].first(iterations)
         actions, cost, confidence = self._session.run(
             OUTPUTS,
             {

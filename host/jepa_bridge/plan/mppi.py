@@ -46,8 +46,11 @@ class MppiConfig:
 
     @classmethod
     def fast(cls) -> MppiConfig:
-        """Reaches as much as the contract's budget in two fifths of its time (tests/bench/sampling.py)."""
-        return cls(iterations=2, correlation=0.8)
+        """Reaches as much as the contract's budget with a third of its rollouts (tests/bench/sampling.py).
+
+        The warm start does what the other iterations would: the next search goes on where this one ended.
+        """
+        return cls(samples=96, iterations=1, correlation=0.8)
 
     def __post_init__(self) -> None:
         wrong = [
@@ -103,7 +106,7 @@ class Planner:
         start = self.world.start(observation)  # [1, D]
         cost = make_cost(config.cost, self.world, goal)
         sequence = nominal(config, warm_start)  # [H, 2]
-        samples, reach = draw(config, self.seed, index, iterations), reachable(config, observation)
+        samples, reach = draw(config, self.seed, index).first(iterations), reachable(config, observation)
         for iteration in range(len(samples.keep)):
             actions = candidates(samples, iteration, sequence, reach)  # [S, H, 2]
             costs = cost(self.rollout(start, actions))  # [S]

@@ -12,6 +12,7 @@ power-law noise gained nothing and were left out; tests/bench/sampling.py tries 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 PROPOSALS = np.array(
     ((0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1), (0.5, 0.5), (1, 0.4), (0.4, 1), (-1, -0.4), (-0.4, -1)), np.float32
 )  # [P, 2]
+# Plans take turns with so many sets of samples, so that a planner can draw them all before it drives.
+DRAWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,17 @@ class Samples:
     offsets: FloatArray  # [I, S, H, 2], noise already scaled by the iteration's deviation
     keep: FloatArray  # [I, S], 1: around the nominal sequence, 0: whatever the nominal is
 
+    def first(self, iterations: int | None) -> Samples:
+        """Of so many iterations only; all, if None."""
+        return self if iterations is None else Samples(self.offsets[:iterations], self.keep[:iterations])
 
-def draw(config: MppiConfig, seed: int, index: int, iterations: int | None = None) -> Samples:
-    """The samples of plan `index`; of its first `iterations` only, if given."""
-    count = config.iterations if iterations is None else min(iterations, config.iterations)
-    noise = correlated(np.random.default_rng([seed, index]), (count, config.samples, config.horizon), config)
-    decay = np.float64(config.std_decay) ** np.arange(count)
-    offsets = (config.std * decay).astype(np.float32)[:, None, None, None] * noise
-    keep = np.ones((count, config.samples), np.float32)
+
+def draw(config: MppiConfig, seed: int, index: int) -> Samples:
+    """The samples of plan `index`."""
+    shape = (config.iterations, config.samples, config.horizon, 2)
+    white = np.random.default_rng([seed, index % DRAWS]).standard_normal(shape, np.float32)
+    offsets = np.matmul(white.reshape(*shape[:2], -1), _colours(config)).reshape(shape)
+    keep = np.ones(shape[:2], np.float32)
     offsets[:, 0] = 0.0  # what it already has competes too
     proposed = min(len(PROPOSALS), config.samples - 1)
     offsets[0, 1 : 1 + proposed] = PROPOSALS[:proposed, None]
@@ -61,9 +67,8 @@ def reachable(config: MppiConfig, observation: Observation) -> FloatArray:
     without them plans with a slew of 2.
     """
     speeds = np.array((observation.left_m_s, observation.right_m_s), np.float32) / np.float32(WHEEL_SPEED_M_S)
-    change = np.float32(config.slew) * np.arange(1, config.horizon + 1, dtype=np.float32)[:, None]  # [H, 1]
-    now = np.clip(speeds, -1.0, 1.0)
-    return np.clip(np.stack((now - change, now + change)), -1.0, 1.0)  # type: ignore[no-any-return]
+    reach = np.maximum(-1.0, np.minimum(1.0, speeds)) + _changes(config.horizon, config.slew)
+    return np.maximum(-1.0, np.minimum(1.0, reach, out=reach), out=reach)  # type: ignore[no-any-return]
 
 
 def candidates(samples: Samples, iteration: int, nominal: FloatArray, reach: FloatArray) -> FloatArray:
@@ -72,11 +77,21 @@ def candidates(samples: Samples, iteration: int, nominal: FloatArray, reach: Flo
     return np.clip(moved, reach[0], reach[1], out=moved)  # type: ignore[no-any-return]
 
 
-def correlated(rng: np.random.Generator, shape: tuple[int, int, int], config: MppiConfig) -> FloatArray:
-    """[I, S, H, 2]: unit variance at every step, correlated from step to step (a first-order autoregression)."""
-    noise = rng.standard_normal((*shape, 2), np.float32)
-    keep = np.float32(config.correlation)
-    fresh = np.float32(math.sqrt(1.0 - config.correlation**2))
-    for step in range(1, shape[2]):
-        noise[:, :, step] = keep * noise[:, :, step - 1] + fresh * noise[:, :, step]
-    return noise
+def _colours(config: MppiConfig) -> FloatArray:
+    """[I, 2H, 2H]: white noise, a row a sample, times this is the iteration's noise.
+
+    Each step has the iteration's deviation and is correlated with the one before: a first-order autoregression.
+    """
+    steps = np.arange(config.horizon)
+    ago = steps[None, :] - steps[:, None]  # [H, H] how long before column t row k was
+    fresh = np.where(steps == 0, 1.0, math.sqrt(1.0 - config.correlation**2))
+    colour = np.where(ago >= 0, np.float64(config.correlation) ** np.maximum(ago, 0), 0.0) * fresh[:, None]
+    deviation = config.std * np.float64(config.std_decay) ** np.arange(config.iterations)
+    return (deviation[:, None, None] * np.kron(colour, np.eye(2))).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _changes(horizon: int, slew: float) -> FloatArray:
+    """[2, H, 1]: how far each step's command may have moved by then, down and up. Not to be written to."""
+    change = slew * np.arange(1, horizon + 1, dtype=np.float32)[:, None]
+    return np.stack((-change, change)).astype(np.float32)
