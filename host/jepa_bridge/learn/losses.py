@@ -43,7 +43,7 @@ class LossWeights:
     code: float = 1.0  # predicted local code against the target encoder's
     ranges: float = 1.0  # readout of predicted codes
     seen: float = 0.5  # readout of encoded observations
-    variance: float = 1.0  # VICReg (Bardes et al., 2022), on the local code
+    variance: float = 4.0  # VICReg (Bardes et al., 2022), on the local code: predicted codes may shrink to please
     covariance: float = 0.1
     inverse: float = 0.3
     confidence: float = 0.2

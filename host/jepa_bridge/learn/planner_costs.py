@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jepa_bridge.learn.model import HEADING_SCALE_M, LOCAL_SCALE_M, MEMORY, MEMORY_SCALE_M
+from jepa_bridge.learn.planner_graph import TAIL
 from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
@@ -34,13 +35,12 @@ class CostGraph(nn.Module):
         self,
         goal: tuple[Tensor, ...],
         actions: Tensor,
-        codes: list[Tensor],
-        memories: list[Tensor],
+        states: Tensor,
         relative: Tensor,
         turned: Tensor,
         doubt: Tensor,
     ) -> Tensor:
-        """`begin`'s terms, actions [S, 2H], H codes [S, L], H memories [S, 8], positions minus the goal's [S, 2H] m,
+        """`begin`'s terms, actions [S, 2H], states [H S, W] (see Imagine), positions minus the goal's [S, 2H] m,
         headings minus the goal's [S, H] rad, one minus confidence [S, H] -> [S, 1]."""
         raise NotImplementedError
 
@@ -51,40 +51,37 @@ class EmbeddingGraph(CostGraph):
     def __init__(self, module: WorldModule, horizon: int) -> None:
         super().__init__()
         self.horizon = horizon
-        self.width = module.encoder.width
         self.lift = module.encoder.lift
         self.pair = _constant(torch.cat((torch.eye(horizon), torch.eye(horizon))))  # [2H, H]
-        self.memory = _constant(torch.eye(horizon).repeat_interleave(MEMORY, dim=0) * MEMORY_SCALE_M**2)  # [8H, H]
+        width = module.encoder.width
+        scale = torch.tensor((MEMORY_SCALE_M**2,) * MEMORY + (LOCAL_SCALE_M**2 / width,) * width + (0.0,) * TAIL)
+        self.scale = _constant(scale[:, None])  # [W, 1]
         self.ramp = _constant(_ramp(horizon)[:, None])
 
     def begin(
         self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
     ) -> tuple[Tensor, ...]:
-        """Whether the heading is known [1, 1], code [1, L]; for a lifted floor position and place [1, 2], [1, 8]."""
+        """Whether the heading is known [1, 1], a state with its code [1, W]; on a lifted floor position, place too."""
         lifted = () if self.lift is None else (position, self.lift(position))
         # angle and radius_m do not count here; an input that nothing uses would be lost in the export
-        return known + 0.0 * (angle + radius_m), code, *lifted
+        return known + 0.0 * (angle + radius_m), functional.pad(code, (MEMORY, TAIL)), *lifted
 
     def forward(
         self,
         goal: tuple[Tensor, ...],
         actions: Tensor,
-        codes: list[Tensor],
-        memories: list[Tensor],
+        states: Tensor,
         relative: Tensor,
         turned: Tensor,
         doubt: Tensor,
     ) -> Tensor:
         """[S, 1]."""
-        known, code, *lifted = goal
+        known, state, *lifted = goal
         squared = (relative * relative) @ self.pair
         # two unit vectors an angle apart; against no heading there is only one
         squared = squared + HEADING_SCALE_M**2 * (1.0 + known * (1.0 - 2.0 * torch.cos(turned)))
-        memory = torch.cat(memories, dim=1)
-        squared = squared + (memory * memory) @ self.memory
-        off = torch.cat(codes, dim=1).reshape(-1, self.width) - code
-        spread = LOCAL_SCALE_M / float(self.width) ** 0.5
-        squared = squared + ((off * off).sum(dim=1) * spread**2).reshape(-1, self.horizon)
+        off = states - state
+        squared = squared + ((off * off) @ self.scale).reshape(self.horizon, -1).T
         if self.lift is not None:
             position, place = lifted
             here = _rows(relative, self.horizon) + position
@@ -97,7 +94,7 @@ class ClearanceGraph(CostGraph):
 
     Everything that is summed in the end lies in one row a sample, so that the sum is one product:
 
-        | metres to go H | touch H | heading near the goal H | wheels at the goal 2H | doubt H | depth 8H | rest 2H-2 |
+        | metres to go H | heading near the goal H | wheels at the goal 2H | doubt H | room H | changes 2H-2 |
     """
 
     def __init__(
@@ -111,7 +108,7 @@ class ClearanceGraph(CostGraph):
         self.way = None if way is None else WayGraph(way)
         layers: list[Any] = list(module.readout.ranges)
         look, _, ranges = layers
-        self.look, self.look_bias = _constant(look.weight.T), _constant(look.bias)
+        self.look, self.look_bias = _constant(functional.pad(look.weight.T, (0, 0, MEMORY, TAIL))), _constant(look.bias)
         # not the range but its depth comes out, 1 - range / margin: how far within the margin
         scale = RANGE_SCALE_M / weights.margin_m
         self.depth, self.depth_bias = _constant(-scale * ranges.weight.T), _constant(1.0 - scale * ranges.bias)
@@ -127,14 +124,14 @@ class ClearanceGraph(CostGraph):
         self.arrived = _constant(torch.cat((0 * near, -wheels), dim=1))
 
         ramp, mean, none = _ramp(horizon) * (2.0 / (horizon + 1)), torch.full((horizon,), 1.0 / horizon), 0 * near[0]
-        touch = weights.touch * weights.margin_m / weights.touch_m * mean
+        touch = weights.touch * weights.margin_m / weights.touch_m
+        self.room = _constant(torch.tensor((weights.margin,) * RANGES + (touch,))[:, None])
         smooth = torch.full((2 * horizon - 2,), weights.smooth / (2 * max(horizon - 1, 1)))
-        squeeze = (weights.margin * mean).repeat(RANGES)
         calm = (0.5 * weights.calm * mean).repeat(2)
-        parts = (ramp, touch, none, calm, weights.doubt * mean, squeeze, smooth)
+        parts = (ramp, none, calm, weights.doubt * mean, mean, smooth)
         self.weights = _constant(torch.cat(parts)[:, None])
         heading = torch.zeros_like(self.weights)
-        heading[2 * horizon : 3 * horizon, 0] = weights.heading * ramp
+        heading[horizon : 2 * horizon, 0] = weights.heading * ramp
         self.heading = _constant(heading)
 
     def begin(
@@ -148,8 +145,7 @@ class ClearanceGraph(CostGraph):
         self,
         goal: tuple[Tensor, ...],
         actions: Tensor,
-        codes: list[Tensor],
-        memories: list[Tensor],
+        states: Tensor,
         relative: Tensor,
         turned: Tensor,
         doubt: Tensor,
@@ -165,18 +161,16 @@ class ClearanceGraph(CostGraph):
             to_go = to_go + far * metres
             squared = torch.cat((to_go, to_go.repeat_interleave(2, dim=1)), dim=1).square()
 
-        # step by step, while the code is in the cache: joined first, 4,096 samples would take a tenth longer
-        looks = [functional.silu(torch.addmm(self.look_bias, code, self.look)) for code in codes]
-        depth = torch.cat([torch.addmm(self.depth_bias, hidden, self.depth) for hidden in looks], dim=1)
-        depth = torch.clamp(depth, 0.0, 1.0)  # [S, 8H], the ranges of a step together
-        deepest = depth.reshape(-1, RANGES).amax(dim=1)
-        touch = functional.relu(deepest - self.touch_depth).reshape(-1, steps)
-        squeeze = depth * depth
+        looks = functional.relu(torch.addmm(self.look_bias, states, self.look))
+        depth = torch.clamp(torch.addmm(self.depth_bias, looks, self.depth), 0.0, 1.0)  # [H S, 8]
+        touch = functional.relu(depth.amax(dim=1, keepdim=True) - self.touch_depth)
+        room = torch.cat((depth * depth, touch), dim=1) @ self.room  # [H S, 1]
 
         wheels = actions @ self.wheels
         speeds, changes = (wheels * wheels).split_with_sizes((2 * steps, 2 * steps - 2), dim=1)
         there = torch.exp(squared * close) * torch.cat((1.0 - torch.cos(turned), speeds), dim=1)  # [S, 3H]
-        return torch.cat((to_go, touch, there, doubt, squeeze, changes), dim=1) @ weights
+        row = torch.cat((to_go, there, doubt, room.reshape(steps, -1).T, changes), dim=1)
+        return row @ weights
 
 
 class WayGraph(nn.Module):

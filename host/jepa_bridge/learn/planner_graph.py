@@ -6,7 +6,8 @@
 
 Only memory and code run step by step; poses, readouts and costs are done for all steps at once. Numbers of all steps
 stand beside each other in a row ([S, H], or [S, 2H] for pairs, all x then all y), so that sums along the horizon,
-reordering and weighting are products with constant matrices: one node each, where each node costs 1 to 2 us.
+reordering and weighting are products with constant matrices: one node each, where each node costs 1 to 2 us. An
+activation right behind a product costs none: onnxruntime does both at once.
 `tests/learn/test_planner_graph.py` holds all of it against the reference.
 """
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jepa_bridge.learn.model import LOCAL, MEMORY, MOTION, STEP_M, TURN_RAD, TWIST, WorldModule, on_sphere
+from jepa_bridge.learn.model import LOCAL, MEMORY, MOTION, STEP_M, TURN_RAD, TWIST, WorldModule
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGES, VECTOR_SIZE
 
 if TYPE_CHECKING:
@@ -29,88 +30,80 @@ TAIL = TWIST + 1  # of a step's outputs: twist, and the confidence's logit
 
 
 class Imagine(nn.Module):
-    """Rollouts, all from one start. Weights are the predictor's, laid out for as few nodes as will do."""
+    """Rollouts, all from one start, four nodes a step.
+
+    What goes from step to step is one row a sample, the state: | memory 8 | code L | forward, left, turn, doubt |. All
+    of it is carried over and added to, so the last four are sums over the steps so far.
+    """
 
     def __init__(self, module: WorldModule, horizon: int) -> None:
         super().__init__()
         predictor = module.predictor
         self.horizon = horizon
-        self.width = module.embedding_dim - LOCAL
-        hidden = predictor.deepen.in_features
-        enter, leave = predictor.enter.weight.detach().T, predictor.leave.weight.detach().T
-        # metres, radians and doubt's logit instead of twist and confidence's: then poses are sums of what comes out
-        scale = torch.ones(leave.shape[1])
-        scale[-TAIL:] = torch.tensor([STEP_M, STEP_M, TURN_RAD, -1.0])
-        leave, leave_bias = leave * scale, predictor.leave.bias.detach() * scale
-        self.enter = _constant(enter)
+        code, tail = module.embedding_dim - LOCAL, torch.zeros(TAIL, predictor.enter.out_features)
+        enter = predictor.enter.weight.detach().T
+        enter_state, self.enter_action = torch.cat((enter[:-2], tail)), _constant(enter[-2:])
+        self.enter_start = _constant(enter_state)
+        self.enter = _constant(torch.cat((enter_state, enter[-2:])))
         self.enter_bias = _constant(predictor.enter.bias.detach())
         self.deepen = _constant(predictor.deepen.weight.detach().T)
         self.deepen_bias = _constant(predictor.deepen.bias.detach())
-        self.leave = _constant(leave)
-        self.leave_bias = _constant(leave_bias)
-        # the first step starts from the same for all samples: that part is one row
-        self.enter_start, self.enter_action = _constant(enter[:-2]), _constant(enter[-2:])
-        self.leave_hidden, self.leave_action = _constant(leave[:hidden]), _constant(leave[-2:])
-        self.leave_start = _constant(leave[hidden:-2])
+        # metres, radians and doubt's logit instead of twist and confidence's
+        scale = torch.ones(code + MEMORY + TAIL)
+        scale[-TAIL:] = torch.tensor([STEP_M, STEP_M, TURN_RAD, -1.0])
+        self.leave = _constant(predictor.leave * scale)
 
     def begin(self, memory: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory [1, 8], code [1, L] -> what the first step adds to each sample's action: [1, hidden], [1, out]."""
-        enter = torch.addmm(self.enter_bias, torch.cat((memory, code), dim=1), self.enter_start)
-        leave = torch.addmm(self.leave_bias, memory, self.leave_start)
-        return enter, leave + functional.pad(code, (0, MEMORY + TAIL))
+        """Memory [1, 8], code [1, L] -> the state [1, W], and what it adds to the first layer [1, hidden]."""
+        state = torch.cat((memory, functional.pad(code, (0, TAIL))), dim=1)
+        return state, torch.addmm(self.enter_bias, state, self.enter_start)
 
-    def forward(self, enter: Tensor, leave: Tensor, actions: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """What `begin` said, actions [S, 2H] -> H codes [S, L], H memories [S, 8], tails [S, 4H]."""
-        codes, memories, tails = [], [], []
-        sizes = (self.width, MEMORY, TAIL)
-        each = actions.split_with_sizes([2] * self.horizon, dim=1)
-        hidden = functional.silu(torch.addmm(enter, each[0], self.enter_action))
-        hidden = hidden + functional.silu(torch.addmm(self.deepen_bias, hidden, self.deepen))
-        base = torch.addmm(leave, each[0], self.leave_action)
-        change, memory, tail = torch.addmm(base, hidden, self.leave_hidden).split_with_sizes(sizes, dim=1)
-        code, memory = on_sphere(change, self.width), torch.tanh(memory)
-        for step in range(self.horizon):
-            if step > 0:
-                joined = torch.cat((memory, code, each[step]), dim=1)
-                hidden = functional.silu(torch.addmm(self.enter_bias, joined, self.enter))
-                hidden = hidden + functional.silu(torch.addmm(self.deepen_bias, hidden, self.deepen))
-                joined = torch.cat((hidden, memory, each[step]), dim=1)
-                change, memory, tail = torch.addmm(self.leave_bias, joined, self.leave).split_with_sizes(sizes, dim=1)
-                code, memory = on_sphere(code + change, self.width), torch.tanh(memory)
-            codes.append(code)
-            memories.append(memory)
-            tails.append(tail)
-        return codes, memories, torch.cat(tails, dim=1)
+    def forward(self, state: Tensor, enter: Tensor, actions: Tensor) -> Tensor:
+        """What `begin` said, actions [S, 2H] -> the states after each step [H S, W], those of a step together."""
+        states = []
+        for step, action in enumerate(actions.split_with_sizes([2] * self.horizon, dim=1)):
+            if step == 0:  # from the same for all samples: that part is one row
+                hidden = functional.relu(torch.addmm(enter, action, self.enter_action))
+            else:
+                hidden = functional.relu(torch.addmm(self.enter_bias, torch.cat((state, action), dim=1), self.enter))
+            hidden = functional.relu(torch.addmm(self.deepen_bias, hidden, self.deepen))
+            state = torch.addmm(state, hidden, self.leave)
+            states.append(state)
+        return torch.cat(states)
 
 
 class Trace(nn.Module):
-    """Tails -> where the robot is after each step, relative to the goal, and which way it looks.
+    """States -> where the robot is after each step, relative to the goal, and which way it looks.
 
-    One product turns [S, 4H] into all that is linear in it: angles before each step (twice, for x and y), angles after
-    each step, displacements as (forward, left) and as (-left, forward), doubt.
+    Their ends are sums over the steps so far. One product turns them, [S, 4H], into all that is linear in them: angles
+    before each step (twice, for x and y), angles after each step, displacements of each step as (forward, left) and as
+    (-left, forward), doubt.
     """
 
     def __init__(self, horizon: int) -> None:
         super().__init__()
         self.horizon = horizon
-        forward, left, turn, doubt = (_pick(horizon, kind) for kind in range(TAIL))  # each [4H, H]
-        after = torch.triu(torch.ones(horizon, horizon))  # [H, H] column t sums steps 0..t
-        before = turn @ (after - torch.eye(horizon))
-        self.spread = _constant(torch.cat((before, before, turn @ after, forward, left, -left, forward, doubt), dim=1))
+        step = torch.eye(horizon) - torch.diag(torch.ones(horizon - 1), 1)  # [H, H] sum t minus the one before
+        sums = [_pick(horizon, kind) for kind in range(TAIL)]  # each [4H, H]
+        forward, left, turn, doubt = (each @ step for each in sums)
+        after = sums[2]
+        before = after - turn
+        self.spread = _constant(torch.cat((before, before, after, forward, left, -left, forward, doubt), dim=1))
         # which of these the start's heading is added to, and which the goal's is taken from
         ones, none = torch.ones(1, horizon), torch.zeros(1, 5 * horizon)
         self.starts = _constant(torch.cat((ones, ones, ones, none), dim=1))
         self.wants = _constant(torch.cat((0 * ones, 0 * ones, ones, none), dim=1))
-        self.sum = _constant(torch.kron(torch.eye(2), after))
+        self.sum = _constant(torch.kron(torch.eye(2), torch.triu(torch.ones(horizon, horizon))))
         self.axes = _constant(torch.kron(torch.eye(2), ones))  # [2, 2H]
 
     def begin(self, angle: Tensor, wanted: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
         """Start's and goal's heading [1, 1] rad, start minus goal [1, 2] m -> rows [1, 8H], [1, 2H]."""
         return angle * self.starts - wanted * self.wants, away @ self.axes
 
-    def forward(self, angles: Tensor, away: Tensor, tails: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `begin` said, tails [S, 4H] -> position minus goal [S, 2H], heading minus its [S, H], doubt [S, H]."""
+    def forward(self, angles: Tensor, away: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `begin` said, states [H S, W] -> position minus goal [S, 2H], heading minus its [S, H], doubt [S, H]."""
         steps = self.horizon
+        tails = states[:, -TAIL:].reshape(steps, -1, TAIL).transpose(0, 1).reshape(-1, TAIL * steps)
         spread = torch.addmm(angles, tails, self.spread)
         before, after, ahead, aside, doubt = spread.split_with_sizes(
             (2 * steps, steps, 2 * steps, 2 * steps, steps), dim=1
@@ -131,10 +124,10 @@ class Planner(nn.Module):
 
     def rate(self, terms: tuple[Tensor, ...], actions: Tensor) -> tuple[Tensor, Tensor]:
         """What Prelude said, actions [S, 2H] -> cost [S, 1], doubt [S, H]."""
-        enter, leave, angles, away, *goal = terms
-        codes, memories, tails = self.imagine(enter, leave, actions)
-        relative, turned, doubt = self.trace(angles, away, tails)
-        return self.cost(tuple(goal), actions, codes, memories, relative, turned, doubt), doubt
+        state, enter, angles, away, *goal = terms
+        states = self.imagine(state, enter, actions)
+        relative, turned, doubt = self.trace(angles, away, states)
+        return self.cost(tuple(goal), actions, states, relative, turned, doubt), doubt
 
 
 class Prelude(nn.Module):
