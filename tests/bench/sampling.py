@@ -2,7 +2,8 @@
 
     python tests/bench/sampling.py --episodes 200                          a table, some 0.3 s an episode and row
     python tests/bench/sampling.py --json --plot sampling.png              for programs, and the curve
-    python tests/bench/sampling.py --only "64 x 2, limited" --seed 5       one row on other episodes
+    python tests/bench/sampling.py --card models/small                     table and curve onto that bundle's page
+    python tests/bench/sampling.py --only "96 x 1, limited" --seed 5       one row on other episodes
 
 All rows drive the same held-out episodes with the gate, as `jepa-bridge eval` does. Times are taken afterwards, one
 process, one thread, all rows in turn. Elites are tried in the readable planner, because they were not worth a place in
@@ -28,6 +29,7 @@ from jepa_bridge.learn.drivers import ModelDriver
 from jepa_bridge.learn.episodes import EpisodeResult, drive
 from jepa_bridge.learn.evaluate import wilson
 from jepa_bridge.learn.heldout import arena_seeds, check_held_out, draw_task, episode_rng
+from jepa_bridge.learn.page import update_metrics
 from jepa_bridge.plan import mppi
 from jepa_bridge.plan.costs import make_cost
 from jepa_bridge.plan.mppi import MppiConfig, shift, weigh
@@ -256,15 +258,20 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a row's name; repeat")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--card", type=Path, help="bundle whose card and page get table and curve")
     options = parser.parse_args()
     ways = tuple(way for way in WAYS if not options.only or way.name in options.only)
     rows = closed_loop(options.model, options.arena, ways, options.episodes, options.seed, options.workers)
     times = times_ms(options.model, ways)
     rows = [{**one, "plan_ms": times.get(one["way"])} for one in rows]
+    terms = {"arena": options.arena, "episodes": options.episodes, "seed": options.seed}
+    if options.card:
+        draw_curve(rows, options.card / "sampling.png")
+        update_metrics(options.card, {"sampling": {**terms, "rows": rows}})
     if options.plot:
         draw_curve(rows, options.plot)
     if options.json:
-        print(json.dumps({"model": options.model, "arena": options.arena, "seed": options.seed, "rows": rows}))
+        print(json.dumps({"model": options.model, **terms, "rows": rows}))
         return
     print(f"{options.model} in {options.arena}, {options.episodes} held-out episodes, seed {options.seed}")
     print(f"{'way':30}{'S x I':>8}{'reached %':>11}{'95 %':>13}{'contacts':>10}{'jerk':>8}{'steps':>7}{'ms':>7}")

@@ -42,6 +42,14 @@ def test_other_episodes_replace_the_table(bundle):
     assert "| model |" not in page
 
 
+def test_ways_to_sample_have_their_table(bundle):
+    row = {"way": "96 x 1", "samples": 96, "iterations": 1, "contacts_per_episode": 0.01, "jerk": 0.06, "plan_ms": None}
+    row |= {"reached": 0.99, "reached_low": 0.97, "reached_high": 1.0}
+    update_metrics(bundle, {"sampling": {"arena": "open", "episodes": 200, "seed": 1, "rows": [row]}})
+    page = (bundle / PAGE).read_text(encoding="utf-8")
+    assert "| 96 x 1 | 96 x 1 | 99.0 [97.0, 100.0] | 0.010 | 0.060 | - |" in page
+
+
 def test_figures_do_not_change_the_model(bundle):
     before = World.load(bundle).hash
     update_metrics(bundle, {"confidence": None})

@@ -20,6 +20,7 @@ PLOTS = {
     "error.png": "Errors over the horizon, with the 90 % bands.",
     "distance.png": "Embedding distance against the way around the obstacles.",
     "calibration.png": "What confidence said against what came true.",
+    "sampling.png": "Success and wheel jerk over milliseconds a plan, for each way to sample.",
 }
 LIMITS = (
     "One observation is all it knows: an obstacle between two rays, or behind another, is not in it.",
@@ -71,7 +72,8 @@ def write_page(bundle: Path) -> None:
     """Write the page from the card."""
     card = read_card(bundle)
     lines = [f"# {bundle.resolve().name}", "", *_what(card), *_driving(card.metrics), *_retrained(card.metrics)]
-    lines += [*_prediction(card.metrics), *_ablation(card.metrics), *_made(card)]
+    lines += [*_prediction(card.metrics), *_ablation(card.metrics), *_sampling(card.metrics)]
+    lines += _made(card)
     lines += ["## Limits", "", *(f"- {limit}" for limit in LIMITS), ""]
     drawn = [f"![{what}]({name})" for name, what in PLOTS.items() if (bundle / name).exists()]
     lines += ["## Plots", "", *drawn, ""] if drawn else []
@@ -189,6 +191,28 @@ def _ablation(metrics: dict[str, Any]) -> list[str]:
     headings = ("recipe", "position m", "heading deg", "ranges m", "way", "reached %", "contract's cost %", "contacts")
     terms = f"{found['steps']} steps each, {found['episodes']} episodes in {found['arena']}, seed {found['seed']}"
     return ["## What each part of the recipe is worth", "", f"{terms}; errors after 2 s.", "", *_table(headings, rows)]
+
+
+def _sampling(metrics: dict[str, Any]) -> list[str]:
+    found = metrics.get("sampling")
+    if not found:
+        return []
+    rows = [
+        (
+            row["way"],
+            f"{row['samples']} x {row['iterations']}",
+            f"{100 * row['reached']:.1f} [{100 * row['reached_low']:.1f}, {100 * row['reached_high']:.1f}]",
+            f"{row['contacts_per_episode']:.3f}",
+            f"{row['jerk']:.3f}",
+            "-" if row["plan_ms"] is None else f"{row['plan_ms']:.2f}",
+        )
+        for row in found["rows"]
+    ]
+    headings = ("way", "samples x iterations", "reached % [95 %]", "contacts", "jerk", "ms a plan")
+    terms = (
+        f"{found['episodes']} held-out episodes in {found['arena']}, seed {found['seed']}; one thread, x86 server core"
+    )
+    return ["## Ways to sample", "", f"{terms}.", "", *_table(headings, rows)]
 
 
 def _made(card: Card) -> list[str]:
