@@ -5,7 +5,8 @@ import pytest
 
 from jepa_bridge.errors import BridgeError
 from jepa_bridge.learn.dataset import Drive, Windows
-from jepa_bridge.learn.export import PLOTS, export
+from jepa_bridge.learn.export import export
+from jepa_bridge.learn.page import PLOTS, SAMPLING_PLOT
 from jepa_bridge.learn.report import held_out, report
 from jepa_bridge.learn.train import TrainConfig, train
 from jepa_bridge.learn.validate import Forecast, band, plan_confidence, reliability, spearman
@@ -61,7 +62,7 @@ def test_the_report_fills_the_card_and_draws(shards, tmp_path):
     card = export(checkpoint, bundle)
     assert (bundle / "loss.png").exists()
     findings = report(checkpoint, shards, bundle)
-    assert {path.name for path in bundle.glob("*.png")} == set(PLOTS)
+    assert {path.name for path in bundle.glob("*.png")} == set(PLOTS) - {SAMPLING_PLOT}
     after = World.load(bundle).card
     assert after.hash == card.hash
     metrics = json.loads(json.dumps(findings.metrics))

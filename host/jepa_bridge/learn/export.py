@@ -20,7 +20,7 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import STEP_S
 from jepa_bridge.learn.compile import write_planners
 from jepa_bridge.learn.model import MEMORY_SCALE_M, POSE, WorldModule, parameter_counts
-from jepa_bridge.learn.page import write_page
+from jepa_bridge.learn.page import LOSS_PLOT, PLOTS, write_page
 from jepa_bridge.learn.tracing import to_onnx
 from jepa_bridge.learn.train import load_module
 from jepa_bridge.world.bundle import World
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 TOLERANCE = 1e-4  # between torch and onnxruntime after a whole rollout
-LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT = "loss.png", "error.png", "distance.png", "calibration.png"
-PLOTS = (LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT)
 
 
 def export(

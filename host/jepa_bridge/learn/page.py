@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from jepa_bridge.world.card import Card
 
 PAGE = "README.md"
-PLOTS = {
-    "loss.png": "Losses while training.",
-    "error.png": "Errors over the horizon, with the 90 % bands.",
-    "distance.png": "Embedding distance against the way around the obstacles.",
-    "calibration.png": "What confidence said against what came true.",
-    "sampling.png": "Success and wheel jerk over milliseconds a plan, for each way to sample.",
+LOSS_PLOT, ERROR_PLOT, DISTANCE_PLOT, CALIBRATION_PLOT = "loss.png", "error.png", "distance.png", "calibration.png"
+SAMPLING_PLOT = "sampling.png"
+PLOTS = {  # all that may lie beside a card
+    LOSS_PLOT: "Losses while training.",
+    ERROR_PLOT: "Errors over the horizon, with the 90 % bands.",
+    DISTANCE_PLOT: "Embedding distance against the way around the obstacles.",
+    CALIBRATION_PLOT: "What confidence said against what came true.",
+    SAMPLING_PLOT: "Success and wheel jerk over milliseconds a plan, for each way to sample.",
 }
 LIMITS = (
     "One observation is all it knows: an obstacle between two rays, or behind another, is not in it.",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jepa_bridge.learn.collect import STEP_S
-from jepa_bridge.learn.export import CALIBRATION_PLOT, DISTANCE_PLOT, ERROR_PLOT, LOSS_PLOT
+from jepa_bridge.learn.page import CALIBRATION_PLOT, DISTANCE_PLOT, ERROR_PLOT, LOSS_PLOT
 
 if TYPE_CHECKING:
     from pathlib import Path

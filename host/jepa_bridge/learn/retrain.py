@@ -22,9 +22,9 @@ from jepa_bridge.errors import BridgeError, Exit
 from jepa_bridge.learn.collect import Simulator, collect, twin_sim
 from jepa_bridge.learn.dataset import Windows, fingerprint, split
 from jepa_bridge.learn.evaluate import evaluate
-from jepa_bridge.learn.export import PLOTS, export
+from jepa_bridge.learn.export import export
 from jepa_bridge.learn.identify import Like, identify
-from jepa_bridge.learn.page import write_page
+from jepa_bridge.learn.page import PLOTS, write_page
 from jepa_bridge.learn.restore import module_from_bundle
 from jepa_bridge.learn.train import CHECKPOINT, TrainConfig, Trainer, load_module, train
 from jepa_bridge.learn.validate import validate
