@@ -77,8 +77,9 @@ def candidates(samples: Samples, iteration: int, nominal: FloatArray, reach: Flo
     return np.clip(moved, reach[0], reach[1], out=moved)  # type: ignore[no-any-return]
 
 
+@functools.lru_cache(maxsize=16)
 def _colours(config: MppiConfig) -> FloatArray:
-    """[I, 2H, 2H]: white noise, a row a sample, times this is the iteration's noise.
+    """[I, 2H, 2H]: white noise, a row a sample, times this is the iteration's noise. Not to be written to.
 
     Each step has the iteration's deviation and is correlated with the one before: a first-order autoregression.
     """
