@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 _TOLERANCE_M = 0.01  # a point lies on its own obstacle
-_STRAIGHT_M = 0.05  # between the points of a line that are asked for their clearance
 
 
 def look(arena: Arena, poses: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -58,10 +57,8 @@ def ways_m(arena: Arena, goal: tuple[float, float], starts: npt.NDArray[Any]) ->
     ways = np.empty(len(starts))
     for index, (x_m, y_m) in enumerate(starts[:, :2].tolist()):
         straight_m = math.hypot(goal[0] - x_m, goal[1] - y_m)
-        steps = np.linspace(0.0, 1.0, math.ceil(straight_m / _STRAIGHT_M) + 1)
-        free = (arena.clearances(x_m + (goal[0] - x_m) * steps, y_m + (goal[1] - y_m) * steps) > 0.0).all()
         around_m = float(grid_m[int(x_m / cell_m), int(y_m / cell_m)])
-        ways[index] = straight_m if free else max(around_m, straight_m)
+        ways[index] = straight_m if arena.straight_is_free((x_m, y_m), goal) else max(around_m, straight_m)
     return ways
 
 

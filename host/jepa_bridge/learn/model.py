@@ -42,6 +42,7 @@ LOCAL = POSE + MEMORY + PLACE  # where the local code begins
 NEAR = 16.0  # 1 / (12 cm as a fraction of 2 m): the second look at a range, sharp where collisions happen
 STEP_M = 0.1  # full speed (0.5 m/s) for one step
 TWIST = 3  # forward, left, turn, in steps at full speed
+TAIL = TWIST + 1  # of what a step says besides the next memory and code: twist, and the confidence's logit
 WIRE_BIAS = 1.5  # memory and actions stay within about -1..1
 TURN_RAD = 1.25  # opposite wheels at full speed for one step: 2 * 0.1 m / 0.16 m
 
@@ -139,7 +140,7 @@ class Predictor(nn.Module):
         self.enter = nn.Linear(MEMORY + code + 2, hidden)
         self.deepen = nn.Linear(hidden, hidden)
         # as [in, out] and without a bias, for which a constant unit stands: then what is kept is the product's summand
-        self.leave = nn.Parameter(nn.Linear(code + MEMORY + TWIST + 1, hidden).weight.detach())
+        self.leave = nn.Parameter(nn.Linear(code + MEMORY + TAIL, hidden).weight.detach())
         self._wire()
 
     def _wire(self) -> None:
@@ -174,7 +175,7 @@ class Predictor(nn.Module):
         """
         hidden = functional.relu(self.enter(torch.cat((memory, code, action), dim=1)))  # [B, hidden]
         hidden = functional.relu(self.deepen(hidden))
-        kept = functional.pad(torch.cat((memory, code), dim=1), (0, TWIST + 1))
+        kept = functional.pad(torch.cat((memory, code), dim=1), (0, TAIL))
         width = self.dim - LOCAL  # not from the traced shape: the exporter would lose it
         memory, code, twist, sure = torch.split(torch.addmm(kept, hidden, self.leave), [MEMORY, width, TWIST, 1], dim=1)
         return memory, code, twist, sure

@@ -74,8 +74,7 @@ def write_page(bundle: Path) -> None:
     """Write the page from the card."""
     card = read_card(bundle)
     lines = [f"# {bundle.resolve().name}", "", *_what(card), *_driving(card.metrics), *_retrained(card.metrics)]
-    lines += [*_prediction(card.metrics), *_ablation(card.metrics), *_sampling(card.metrics)]
-    lines += _made(card)
+    lines += [*_prediction(card.metrics), *_ablation(card.metrics), *_sampling(card.metrics), *_made(card)]
     lines += ["## Limits", "", *(f"- {limit}" for limit in LIMITS), ""]
     drawn = [f"![{what}]({name})" for name, what in PLOTS.items() if (bundle / name).exists()]
     lines += ["## Plots", "", *drawn, ""] if drawn else []
@@ -101,7 +100,7 @@ def _driving(metrics: dict[str, Any]) -> list[str]:
         rows = [
             (
                 row["planner"],
-                f"{100 * row['reached']:.1f} [{100 * row['reached_low']:.1f}, {100 * row['reached_high']:.1f}]",
+                _reached(row),
                 f"{row['contacts_per_episode']:.3f}",
                 "-" if row["path_ratio"] is None else f"{row['path_ratio']:.2f}",
                 f"{row['jerk']:.2f}",
@@ -203,7 +202,7 @@ def _sampling(metrics: dict[str, Any]) -> list[str]:
         (
             row["way"],
             f"{row['samples']} x {row['iterations']}",
-            f"{100 * row['reached']:.1f} [{100 * row['reached_low']:.1f}, {100 * row['reached_high']:.1f}]",
+            _reached(row),
             f"{row['contacts_per_episode']:.3f}",
             f"{row['jerk']:.3f}",
             "-" if row["plan_ms"] is None else f"{row['plan_ms']:.2f}",
@@ -215,6 +214,10 @@ def _sampling(metrics: dict[str, Any]) -> list[str]:
         f"{found['episodes']} held-out episodes in {found['arena']}, seed {found['seed']}; one thread, x86 server core"
     )
     return ["## Ways to sample", "", f"{terms}.", "", *_table(headings, rows)]
+
+
+def _reached(row: dict[str, Any]) -> str:
+    return f"{100 * row['reached']:.1f} [{100 * row['reached_low']:.1f}, {100 * row['reached_high']:.1f}]"
 
 
 def _made(card: Card) -> list[str]:

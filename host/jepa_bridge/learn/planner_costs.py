@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jepa_bridge.learn.model import HEADING_SCALE_M, LOCAL_SCALE_M, MEMORY, MEMORY_SCALE_M
-from jepa_bridge.learn.planner_graph import TAIL
+from jepa_bridge.learn.model import HEADING_SCALE_M, LOCAL_SCALE_M, MEMORY, MEMORY_SCALE_M, TAIL
+from jepa_bridge.learn.planner_graph import constant
 from jepa_bridge.plan.costs import STRAIGHT_M, ClearanceWeights
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGE_SCALE_M, RANGES
 
@@ -52,11 +52,11 @@ class EmbeddingGraph(CostGraph):
         super().__init__()
         self.horizon = horizon
         self.lift = module.encoder.lift
-        self.pair = _constant(torch.cat((torch.eye(horizon), torch.eye(horizon))))  # [2H, H]
+        self.pair = constant(torch.cat((torch.eye(horizon), torch.eye(horizon))))  # [2H, H]
         width = module.encoder.width
         scale = torch.tensor((MEMORY_SCALE_M**2,) * MEMORY + (LOCAL_SCALE_M**2 / width,) * width + (0.0,) * TAIL)
-        self.scale = _constant(scale[:, None])  # [W, 1]
-        self.ramp = _constant(_ramp(horizon)[:, None])
+        self.scale = constant(scale[:, None])  # [W, 1]
+        self.ramp = constant(_ramp(horizon)[:, None])
 
     def begin(
         self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
@@ -108,31 +108,31 @@ class ClearanceGraph(CostGraph):
         self.way = None if way is None else WayGraph(way)
         layers: list[Any] = list(module.readout.ranges)
         look, _, ranges = layers
-        self.look, self.look_bias = _constant(functional.pad(look.weight.T, (0, 0, MEMORY, TAIL))), _constant(look.bias)
+        self.look, self.look_bias = constant(functional.pad(look.weight.T, (0, 0, MEMORY, TAIL))), constant(look.bias)
         # not the range but its depth comes out, 1 - range / margin: how far within the margin
         scale = RANGE_SCALE_M / weights.margin_m
-        self.depth, self.depth_bias = _constant(-scale * ranges.weight.T), _constant(1.0 - scale * ranges.bias)
+        self.depth, self.depth_bias = constant(-scale * ranges.weight.T), constant(1.0 - scale * ranges.bias)
         self.touch_depth = 1.0 - weights.touch_m / weights.margin_m
         # wheels and their changes from step to step
         steps = torch.eye(2 * horizon)
-        self.wheels = _constant(torch.cat((steps, steps[2:] - steps[:-2])).T)  # [2H, 4H - 2]
+        self.wheels = constant(torch.cat((steps, steps[2:] - steps[:-2])).T)  # [2H, 4H - 2]
         # squared metres once for each column of "near" and of both wheels "arrived"
         eye = torch.eye(horizon)
-        self.pair = _constant(torch.cat((eye, eye)) @ torch.cat((eye, eye.repeat_interleave(2, dim=1)), dim=1))
+        self.pair = constant(torch.cat((eye, eye)) @ torch.cat((eye, eye.repeat_interleave(2, dim=1)), dim=1))
         near, wheels = torch.ones(1, horizon), torch.ones(1, 2 * horizon)
-        self.near = _constant(torch.cat((-near / weights.near_m**2, 0 * wheels), dim=1))
-        self.arrived = _constant(torch.cat((0 * near, -wheels), dim=1))
+        self.near = constant(torch.cat((-near / weights.near_m**2, 0 * wheels), dim=1))
+        self.arrived = constant(torch.cat((0 * near, -wheels), dim=1))
 
         ramp, mean, none = _ramp(horizon) * (2.0 / (horizon + 1)), torch.full((horizon,), 1.0 / horizon), 0 * near[0]
         touch = weights.touch * weights.margin_m / weights.touch_m
-        self.room = _constant(torch.tensor((weights.margin,) * RANGES + (touch,))[:, None])
+        self.room = constant(torch.tensor((weights.margin,) * RANGES + (touch,))[:, None])
         smooth = torch.full((2 * horizon - 2,), weights.smooth / (2 * max(horizon - 1, 1)))
         calm = (0.5 * weights.calm * mean).repeat(2)
         parts = (ramp, none, calm, weights.doubt * mean, mean, smooth)
-        self.weights = _constant(torch.cat(parts)[:, None])
+        self.weights = constant(torch.cat(parts)[:, None])
         heading = torch.zeros_like(self.weights)
         heading[horizon : 2 * horizon, 0] = weights.heading * ramp
-        self.heading = _constant(heading)
+        self.heading = constant(heading)
 
     def begin(
         self, position: Tensor, angle: Tensor, known: Tensor, code: Tensor, radius_m: Tensor
@@ -190,11 +190,11 @@ class WayGraph(nn.Module):
         for weights in (both, swapped):
             bias = bias - 0.5 * weights[:2].sum(dim=0)
             weights[:2] /= POSITION_SCALE_M
-        self.both, self.swapped, self.bias = _constant(both), _constant(swapped), _constant(bias)
-        self.turns = _constant(torch.kron(torch.eye(2), way.turns[None]))  # [2, 2W]
+        self.both, self.swapped, self.bias = constant(both), constant(swapped), constant(bias)
+        self.turns = constant(torch.kron(torch.eye(2), way.turns[None]))  # [2, 2W]
         self.hidden: int = first.out_features
-        self.second, self.second_bias = _constant(second.weight.T), _constant(second.bias)
-        self.last, self.last_bias = _constant(0.5 * last.weight.T.repeat(2, 1)), _constant(last.bias)
+        self.second, self.second_bias = constant(second.weight.T), constant(second.bias)
+        self.last, self.last_bias = constant(0.5 * last.weight.T.repeat(2, 1)), constant(last.bias)
 
     def begin(self, position: Tensor) -> tuple[Tensor, ...]:
         """Goal [1, 2] m -> itself, and what it adds to the first layer [1, 2 hidden]."""
@@ -220,7 +220,3 @@ def _rows(pairs: Tensor, horizon: int) -> Tensor:
 
 def _ramp(horizon: int) -> Tensor:
     return torch.arange(1, horizon + 1, dtype=torch.float32) / horizon
-
-
-def _constant(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.detach().clone().contiguous(), requires_grad=False)

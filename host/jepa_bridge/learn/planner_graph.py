@@ -20,13 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jepa_bridge.learn.model import LOCAL, MEMORY, MOTION, STEP_M, TURN_RAD, TWIST, WorldModule
+from jepa_bridge.learn.model import LOCAL, MEMORY, MOTION, STEP_M, TAIL, TURN_RAD, WorldModule
 from jepa_bridge.world.vector import POSITION_SCALE_M, RANGES, VECTOR_SIZE
 
 if TYPE_CHECKING:
     from jepa_bridge.learn.planner_costs import CostGraph
-
-TAIL = TWIST + 1  # of a step's outputs: twist, and the confidence's logit
 
 
 class Imagine(nn.Module):
@@ -42,16 +40,16 @@ class Imagine(nn.Module):
         self.horizon = horizon
         code, tail = module.embedding_dim - LOCAL, torch.zeros(TAIL, predictor.enter.out_features)
         enter = predictor.enter.weight.detach().T
-        enter_state, self.enter_action = torch.cat((enter[:-2], tail)), _constant(enter[-2:])
-        self.enter_start = _constant(enter_state)
-        self.enter = _constant(torch.cat((enter_state, enter[-2:])))
-        self.enter_bias = _constant(predictor.enter.bias.detach())
-        self.deepen = _constant(predictor.deepen.weight.detach().T)
-        self.deepen_bias = _constant(predictor.deepen.bias.detach())
+        enter_state, self.enter_action = torch.cat((enter[:-2], tail)), constant(enter[-2:])
+        self.enter_start = constant(enter_state)
+        self.enter = constant(torch.cat((enter_state, enter[-2:])))
+        self.enter_bias = constant(predictor.enter.bias.detach())
+        self.deepen = constant(predictor.deepen.weight.detach().T)
+        self.deepen_bias = constant(predictor.deepen.bias.detach())
         # metres, radians and doubt's logit instead of twist and confidence's
         scale = torch.ones(code + MEMORY + TAIL)
         scale[-TAIL:] = torch.tensor([STEP_M, STEP_M, TURN_RAD, -1.0])
-        self.leave = _constant(predictor.leave * scale)
+        self.leave = constant(predictor.leave * scale)
 
     def begin(self, memory: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """Memory [1, 8], code [1, L] -> the state [1, W], and what it adds to the first layer [1, hidden]."""
@@ -88,13 +86,13 @@ class Trace(nn.Module):
         forward, left, turn, doubt = (each @ step for each in sums)
         after = sums[2]
         before = after - turn
-        self.spread = _constant(torch.cat((before, before, after, forward, left, -left, forward, doubt), dim=1))
+        self.spread = constant(torch.cat((before, before, after, forward, left, -left, forward, doubt), dim=1))
         # which of these the start's heading is added to, and which the goal's is taken from
         ones, none = torch.ones(1, horizon), torch.zeros(1, 5 * horizon)
-        self.starts = _constant(torch.cat((ones, ones, ones, none), dim=1))
-        self.wants = _constant(torch.cat((0 * ones, 0 * ones, ones, none), dim=1))
-        self.sum = _constant(torch.kron(torch.eye(2), torch.triu(torch.ones(horizon, horizon))))
-        self.axes = _constant(torch.kron(torch.eye(2), ones))  # [2, 2H]
+        self.starts = constant(torch.cat((ones, ones, ones, none), dim=1))
+        self.wants = constant(torch.cat((0 * ones, 0 * ones, ones, none), dim=1))
+        self.sum = constant(torch.kron(torch.eye(2), torch.triu(torch.ones(horizon, horizon))))
+        self.axes = constant(torch.kron(torch.eye(2), ones))  # [2, 2H]
 
     def begin(self, angle: Tensor, wanted: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
         """Start's and goal's heading [1, 1] rad, start minus goal [1, 2] m -> rows [1, 8H], [1, 2H]."""
@@ -216,7 +214,8 @@ def weigh(cost: Tensor, ranks: Tensor, temperature: Tensor) -> Tensor:
     return torch.softmax((best - cost) / (unit * temperature), dim=1)
 
 
-def _constant(values: Tensor) -> nn.Parameter:
+def constant(values: Tensor) -> nn.Parameter:
+    """As an initializer of the traced graph."""
     return nn.Parameter(values.detach().clone().contiguous(), requires_grad=False)
 
 

@@ -124,7 +124,7 @@ class Arena:
         """
         grid_m = float(self.distances_from(a[0], a[1])[self._cell(b[0], b[1])])
         straight_m = math.hypot(b[0] - a[0], b[1] - a[1])
-        return straight_m if math.isfinite(grid_m) and self._straight_is_free(a, b) else max(grid_m, straight_m)
+        return straight_m if math.isfinite(grid_m) and self.straight_is_free(a, b) else max(grid_m, straight_m)
 
     def distances_from(self, x_m: float, y_m: float) -> NDArray[np.float64]:
         """Metres of way from a place to every cell of the grid, [columns along x, rows along y]; infinite: no way.
@@ -158,7 +158,8 @@ class Arena:
         columns, rows = self._free.shape
         return min(max(int(x_m / GRID_M), 0), columns - 1), min(max(int(y_m / GRID_M), 0), rows - 1)
 
-    def _straight_is_free(self, a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    def straight_is_free(self, a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+        """Whether a robot fits everywhere along the line from `a` to `b`."""
         parts = math.ceil(math.hypot(b[0] - a[0], b[1] - a[1]) / GRID_M) + 1
         share = np.linspace(0.0, 1.0, parts)
         return bool((self.clearances(a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share) > 0.0).all())
